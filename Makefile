@@ -1,0 +1,52 @@
+# Two commands: `make run` and `make test`. Python 3.11+ is all they need; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run test check format bench clean
+
+help:
+	@echo "make run     the whole shop on this machine, at http://127.0.0.1:8000 (PORT=... HOST=... VAR_DIR=...)"
+	@echo "make test    every test"
+	@echo "make check   lint, types and import rules"
+	@echo "make bench   what we promise about speed"
+	@echo "make clean   forget the virtual environment (never the data in var/)"
+
+run: $(VENV)/runtime
+	@exec $(BIN)/python -m web.start
+
+test: $(VENV)/tools
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m coverage report --include='shop/*,carts/*,tasks/*' --fail-under=95
+
+check: $(VENV)/tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/tools
+	$(BIN)/python -m bench.settle
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "oncecart: Python 3.11 or newer is needed; try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "oncecart: making a virtual environment (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/runtime: $(VENV)/python requirements.txt
+	@echo "oncecart: installing dependencies (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/tools: $(VENV)/runtime requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

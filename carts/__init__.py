@@ -1,0 +1,1 @@
+"""Redis: carts, the inbox of accepted checkouts, idempotency keys and the cached catalogue."""

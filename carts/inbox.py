@@ -1,0 +1,267 @@
+"""The inbox: accepted checkouts from the moment they are promised until they are settled.
+
+An id enters by the accept script and leaves only after the commit that settled it, so whatever
+dies in between finds it here again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from redis import Redis
+from uuid_utils import uuid7
+
+from carts import keys
+from carts.connection import answers, redis_errors, script
+from shop.checkout import Checkout
+
+IDEMPOTENCY_SECONDS = 24 * 3600
+SNAPSHOT_SECONDS = 7 * 24 * 3600
+DOORBELL_MS = 1000
+LEASE_MS = 2000
+_CHECKOUT = TypeAdapter(Checkout)
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_RENEW = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The checkout is on disk. `ring`: nobody has rung the worker since it last answered."""
+
+    order_id: str
+    at: int
+    ring: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """This key accepted that order before."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """This key was used for another request, which made that order."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """There is no cart; `order_id` names the order it went into, when that was a moment ago."""
+
+    order_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The cart is not the one that was priced any more."""
+
+
+Answer = Accepted | Replayed | Mismatch | Empty | Changed
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An id of the inbox. `checkout` is None when its snapshot cannot be read."""
+
+    order_id: str
+    session_id: str
+    accepted_at: int
+    tries: int
+    checkout: Checkout | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What SQL says of an accepted checkout; a failed one gets its cart back."""
+
+    order_id: str
+    session_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An accepted checkout as it was promised, and its status once that is settled."""
+
+    checkout: Checkout
+    status: str | None
+
+
+class Inbox:
+    """Accepted checkouts. Every method may raise Unavailable."""
+
+    def __init__(self, redis: Redis, cart_lifetime_seconds: int, queue: str = "checkout") -> None:
+        self._redis = answers(redis)
+        self._cart_lifetime_seconds = cart_lifetime_seconds
+        self._queue = queue
+        self._accept = redis.register_script(script("accept"))
+        self._renew = redis.register_script(_RENEW)
+        self._release = redis.register_script(_RELEASE)
+
+    def accept(self, checkout: Checkout) -> Answer:
+        """Claim the session's cart for a checkout, durably and at most once; see lua/accept.lua."""
+        key, session_id, order_id = checkout.idempotency_key, checkout.session_id, checkout.order_id
+        with redis_errors():
+            answer = self._accept(
+                keys=[
+                    keys.cart(session_id),
+                    keys.idempotency(session_id, key or ""),
+                    keys.accepted(order_id),
+                    keys.claimed_cart(order_id),
+                    keys.inbox(),
+                    keys.doorbell(self._queue),
+                    keys.open_orders(session_id),
+                    keys.checked_out(session_id),
+                ],
+                args=[
+                    order_id,
+                    checkout.fingerprint if key else "",
+                    orjson.dumps(checkout),
+                    session_id,
+                    checkout.cart_id,
+                    checkout.cart_version,
+                    IDEMPOTENCY_SECONDS,
+                    DOORBELL_MS,
+                ],
+            )
+        return _answer(answer)
+
+    def replay(self, session_id: str, key: str, fingerprint: str) -> Replayed | Mismatch | None:
+        """What this key was used for before, or None."""
+        with redis_errors():
+            seen, order_id = self._redis.hmget(keys.idempotency(session_id, key), ["fingerprint", "order_id"])
+        if seen is None or order_id is None:
+            return None
+        return Replayed(order_id) if seen == fingerprint else Mismatch(order_id)
+
+    def last_checked_out(self, session_id: str) -> str | None:
+        """The order the session's last cart went into, when that was a moment ago."""
+        with redis_errors():
+            found: str | None = self._redis.get(keys.checked_out(session_id))
+        return found
+
+    def find(self, order_id: str, session_id: str) -> Snapshot | None:
+        """The session's accepted checkout of that id, while it is kept: until a week after it was settled."""
+        with redis_errors():
+            fields = self._redis.hgetall(keys.accepted(order_id))
+        if fields.get("session_id") != session_id:
+            return None
+        waiting = _waiting(order_id, fields)
+        return Snapshot(waiting.checkout, fields.get("status")) if waiting.checkout else None
+
+    def open_ids(self, session_id: str) -> list[str]:
+        """The session's accepted ids that may not be in SQL yet, newest first."""
+        with redis_errors():
+            found: list[str] = self._redis.zrevrange(keys.open_orders(session_id), 0, -1)
+        return found
+
+    def peek(self, most: int) -> list[Waiting]:
+        """The oldest waiting checkouts, first come first. They stay in the inbox."""
+        with redis_errors():
+            order_ids = self._redis.zrange(keys.inbox(), 0, most - 1)
+            pipe = self._redis.pipeline(transaction=False)
+            for order_id in order_ids:
+                pipe.hgetall(keys.accepted(order_id))
+            found = pipe.execute()
+        return [_waiting(order_id, fields) for order_id, fields in zip(order_ids, found, strict=True)]
+
+    def count_try(self, order_id: str) -> int:
+        """Note that settling this checkout threw; answers how often it has."""
+        with redis_errors():
+            return int(self._redis.hincrby(keys.accepted(order_id), "tries", 1))
+
+    def settled(self, orders: Sequence[Settled], sold_product_ids: Iterable[str] = ()) -> None:
+        """After the commit: take the ids out, give failed carts back, tell who waits. Safe to repeat."""
+        lifetime = self._cart_lifetime_seconds
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=True)
+            for order in orders:
+                claimed = keys.claimed_cart(order.order_id)
+                if order.status == "failed":
+                    # EVAL, not EVALSHA: inside MULTI a script that the server forgot would fail alone,
+                    # and the id would leave the inbox without its cart.
+                    cart, checked_out = keys.cart(order.session_id), keys.checked_out(order.session_id)
+                    pipe.eval(
+                        script("give_back"), 3, cart, claimed, checked_out, lifetime, str(uuid7()), order.order_id
+                    )
+                else:
+                    pipe.delete(claimed)
+                pipe.hset(keys.accepted(order.order_id), "status", order.status)
+                pipe.expire(keys.accepted(order.order_id), SNAPSHOT_SECONDS)
+                pipe.zrem(keys.open_orders(order.session_id), order.order_id)
+                pipe.publish(keys.outcomes(), order.order_id)
+            if orders:
+                pipe.zrem(keys.inbox(), *(order.order_id for order in orders))
+            if names := [keys.product(product_id) for product_id in sold_product_ids]:
+                pipe.delete(*names)
+            pipe.execute()
+
+    def forget(self, order_id: str) -> None:
+        """Take an id out that has no accepted checkout behind it: nothing can be done with it."""
+        with redis_errors():
+            self._redis.zrem(keys.inbox(), order_id)
+
+    def size(self) -> int:
+        with redis_errors():
+            return int(self._redis.zcard(keys.inbox()))
+
+    def oldest_age_seconds(self) -> float:
+        """How long the oldest checkout has waited, by the store's own clock; 0 when none waits."""
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            oldest, time = pipe.zrange(keys.inbox(), 0, 0, withscores=True).time().execute()
+        return max(0.0, time[0] + time[1] / 1e6 - oldest[0][1]) if oldest else 0.0
+
+    def ring(self) -> bool:
+        """Put a finger on the doorbell; False when it is ringing already."""
+        with redis_errors():
+            return bool(self._redis.set(keys.doorbell(self._queue), "1", nx=True, px=DOORBELL_MS))
+
+    def answer_doorbell(self) -> None:
+        """Stop the ringing: whoever is accepted from here on rings again."""
+        with redis_errors():
+            self._redis.delete(keys.doorbell(self._queue))
+
+    def hold_lease(self, holder: str) -> bool:
+        """Take or prolong the right to settle. Losing it costs time only: both would write the same."""
+        with redis_errors():
+            return bool(self._renew(keys=[keys.lease(self._queue)], args=[holder, LEASE_MS]))
+
+    def release_lease(self, holder: str) -> None:
+        with redis_errors():
+            self._release(keys=[keys.lease(self._queue)], args=[holder])
+
+
+def _answer(answer: list[Any]) -> Answer:
+    match answer:
+        case ["ACCEPTED", order_id, at, ring]:
+            return Accepted(order_id, int(at), ring == "1")
+        case ["REPLAY", order_id]:
+            return Replayed(order_id)
+        case ["MISMATCH", order_id]:
+            return Mismatch(order_id)
+        case ["EMPTY", order_id]:
+            return Empty(order_id or None)
+        case _:
+            return Changed()
+
+
+def _waiting(order_id: str, fields: dict[str, str]) -> Waiting:
+    accepted_at = int(fields.get("accepted_at", 0))
+    checkout = None
+    with suppress(ValidationError):  # The caller decides: settle gives such a checkout its own end.
+        checkout = replace(_CHECKOUT.validate_json(fields.get("snapshot", "")), accepted_at=accepted_at)
+    return Waiting(order_id, fields.get("session_id", ""), accepted_at, int(fields.get("tries", 0)), checkout)

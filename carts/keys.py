@@ -1,0 +1,77 @@
+"""Every Redis key of ours, each made by one function that states its type, fields and lifetime.
+
+RQ's own keys begin with `rq:`. A session id, a product id and an order id never contain a colon.
+"""
+
+
+def cart(session_id: str) -> str:
+    """Hash, until the cart's lifetime after its last change: a session's cart.
+
+    `id` and `version` name its content; for each product `q:<product>` holds the quantity,
+    `p:<product>` the price in minor units when it was added, `t:<product>` when (ms).
+    """
+    return f"cart:{session_id}"
+
+
+def operation(operation_id: str) -> str:
+    """String, 60 s: an add that was carried out, so that redis-py's re-send of it does nothing."""
+    return f"operation:{operation_id}"
+
+
+def checked_out(session_id: str) -> str:
+    """String, 10 min or until the next cart is emptied by hand: the order the last cart went into."""
+    return f"checked_out:{session_id}"
+
+
+def inbox() -> str:
+    """Sorted set, for ever: ids of accepted checkouts that wait to be settled, by time of acceptance (s)."""
+    return "accepted"
+
+
+def accepted(order_id: str) -> str:
+    """Hash, for ever until settled, then a week: an accepted checkout.
+
+    `snapshot` (JSON of shop.checkout.Checkout), `session_id`, `accepted_at` (ms), `tries` (settles
+    that threw), `status` once settled.
+    """
+    return f"accepted:{order_id}"
+
+
+def claimed_cart(order_id: str) -> str:
+    """Hash, for ever until settled: the cart a checkout claimed, kept whole in case it is given back."""
+    return f"accepted:{order_id}:cart"
+
+
+def idempotency(session_id: str, key: str) -> str:
+    """Hash, 24 h: `order_id` and `fingerprint` of the checkout this key accepted."""
+    return f"idempotency:{session_id}:{key}"
+
+
+def open_orders(session_id: str) -> str:
+    """Sorted set, for ever while not empty: the session's accepted ids that may not be in SQL yet, by time (s)."""
+    return f"open:{session_id}"
+
+
+def doorbell(queue: str) -> str:
+    """String, 1 s: the queue was rung and its job has not begun."""
+    return f"doorbell:{queue}"
+
+
+def lease(queue: str) -> str:
+    """String, 2 s and renewed: which worker settles this inbox now."""
+    return f"lease:{queue}"
+
+
+def heartbeats(queue: str) -> str:
+    """Sorted set: the workers of a queue by the time (s) they were last alive; pruned after a minute."""
+    return f"heartbeats:{queue}"
+
+
+def product(product_id: str) -> str:
+    """String, a day: a product as JSON with `at` (ms), when it was read from SQL; fresh for seconds."""
+    return f"product:{product_id}"
+
+
+def outcomes() -> str:
+    """Channel: the id of every order whose state has just changed."""
+    return "outcomes"

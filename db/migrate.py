@@ -1,0 +1,39 @@
+"""Bringing the database to the newest migration: `python -m db.migrate`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from db.session import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_KEY = 0x0CECA47
+"""PostgreSQL's advisory lock of our migrations, so that two hosts starting at once take turns."""
+
+
+def upgrade(database: Database) -> None:
+    """Apply what is missing, all in one transaction; harmless when nothing is."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.execution_options(writes=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def is_current(database: Database) -> bool:
+    """Whether the database has every migration this code was written for."""
+    newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == newest
+
+
+if __name__ == "__main__":
+    upgrade(Database(os.environ["DATABASE_URL"]))

@@ -1,0 +1,207 @@
+"""Orders in SQL: what a settlement writes and what a shopper reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from db import stock
+from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow
+from shop.checkout import Checkout
+from shop.orders import move
+from shop.settlement import Decision
+
+ORDER_NUMBER = "order_number"
+FIRST_NUMBER = 1001
+_ORDERS = insert(OrderRow.__table__)  # type: ignore[arg-type]
+_ITEMS = insert(OrderItemRow.__table__)  # type: ignore[arg-type]
+_EVENTS = insert(OrderEventRow.__table__)  # type: ignore[arg-type]
+
+
+def statuses(session: Session, order_ids: Iterable[str]) -> dict[str, str]:
+    """The status of those of these orders that exist."""
+    rows = session.execute(select(OrderRow.id, OrderRow.status).where(OrderRow.id.in_(list(order_ids))))
+    return {row[0]: row[1] for row in rows}
+
+
+def taken_by(session: Session, checkouts: Sequence[Checkout]) -> dict[str, str]:
+    """For checkouts whose cart or idempotency key already has an order that stands: that order's id.
+
+    Only a store that was restored from an older copy can accept a cart or a key again.
+    """
+    carts = {checkout.cart_id: checkout.order_id for checkout in checkouts}
+    keys: dict[tuple[str, str | None], str] = {
+        (c.session_id, c.idempotency_key): c.order_id for c in checkouts if c.idempotency_key
+    }
+    columns = (OrderRow.id, OrderRow.cart_id, OrderRow.session_id, OrderRow.idempotency_key)
+    # Two queries: an OR of them could use neither index.
+    found: dict[str, str] = {}
+    by_cart = select(*columns).where(OrderRow.cart_id.in_(list(carts)), OrderRow.status != "failed")
+    for row in session.execute(by_cart):
+        found[carts[row[1]]] = row[0]
+    if keys:
+        by_key = select(*columns).where(
+            tuple_(OrderRow.session_id, OrderRow.idempotency_key).in_(list(keys)),
+            OrderRow.idempotency_key.is_not(None),
+            OrderRow.status != "failed",
+        )
+        for row in session.execute(by_key):
+            found[keys[row[2], row[3]]] = row[0]
+    return found
+
+
+def by_key(session: Session, session_id: str, key: str) -> OrderRow | None:
+    """The order that an idempotency key made, however long ago."""
+    query = select(OrderRow).where(OrderRow.session_id == session_id, OrderRow.idempotency_key == key)
+    return session.scalar(query.order_by(OrderRow.created_at).limit(1))
+
+
+def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str, str]:
+    """Write what was decided, with set-based statements: orders, lines, timeline, stock and its movements.
+
+    Returns each order's status. `now` is the instant of settling, in ms.
+    """
+    confirmed = [decision for decision in decisions if decision.failure is None]
+    numbers = iter(_next_numbers(session, len(confirmed)))
+    orders, items, events, movements = [], [], [], []
+    units: Counter[str] = Counter()
+    for decision in decisions:
+        checkout, order_id = decision.checkout, decision.checkout.order_id
+        ok = decision.failure is None
+        orders.append(_order_row(decision, next(numbers) if ok else None, now))
+        items += _item_rows(decision)
+        events.append(_event(order_id, 1, "accepted", checkout.accepted_at))
+        if decision.failure is not None:
+            events.append(_event(order_id, 2, "failed", now, decision.failure.code, decision.failure.message))
+            continue
+        events.append(_event(order_id, 2, "stock_taken", now))
+        events.append(_event(order_id, 3, "confirmed", now))
+        for line in decision.quote.lines:
+            units[line.product_id] += line.quantity
+            movements.append(
+                {
+                    "product_id": line.product_id,
+                    "kind": "sold",
+                    "quantity": -line.quantity,
+                    "order_id": order_id,
+                    "reason": None,
+                    "at": now,
+                }
+            )
+    connection = session.connection()
+    connection.execute(_ORDERS, orders)
+    if items:
+        connection.execute(_ITEMS, items)
+    connection.execute(_EVENTS, events)
+    stock.take(session, units, movements)
+    return {row["id"]: row["status"] for row in orders}
+
+
+def _next_numbers(session: Session, how_many: int) -> range:
+    """The next order numbers, without gaps: taken in the transaction that uses them."""
+    if not how_many:
+        return range(0)
+    counter = (
+        update(CounterRow)
+        .where(CounterRow.name == ORDER_NUMBER)
+        .values(value=CounterRow.value + how_many)
+        .returning(CounterRow.value)
+    )
+    last = session.execute(counter).scalar_one()
+    return range(last - how_many + 1, last + 1)
+
+
+def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, Any]:
+    checkout, quote, failure = decision.checkout, decision.quote, decision.failure
+    return {
+        "id": checkout.order_id,
+        "number": number,
+        "session_id": checkout.session_id,
+        "cart_id": checkout.cart_id,
+        "cart_version": checkout.cart_version,
+        "idempotency_key": checkout.idempotency_key,
+        "fingerprint": checkout.fingerprint,
+        "email": checkout.email,
+        "currency": quote.currency,
+        "subtotal_minor": quote.subtotal_minor,
+        "total_minor": quote.total_minor,
+        "tax_minor": quote.tax_minor,
+        "shipping_minor": quote.shipping_minor,
+        "status": move("status", "pending", "failed" if failure else "confirmed"),
+        # Invoice and cash on delivery are owed from here on; nothing is owed for a failed checkout.
+        "payment_status": "none" if failure else move("payment_status", "none", "pending"),
+        "fulfillment_status": "unfulfilled",
+        "failure": asdict(failure) if failure else None,
+        "shipping_address": checkout.shipping_info,
+        "billing_address": checkout.billing_info,
+        "shipping_method": checkout.shipping_method,
+        "payment_method": checkout.payment_method,
+        "quote": quote,
+        "created_at": checkout.accepted_at,
+        "accepted_at": checkout.accepted_at,
+        "settled_at": now,
+        "updated_at": now,
+    }
+
+
+def _item_rows(decision: Decision) -> list[dict[str, Any]]:
+    return [
+        {
+            "order_id": decision.checkout.order_id,
+            "position": position,
+            "product_id": line.product_id,
+            "sku": line.sku,
+            "name": line.name,
+            "quantity": line.quantity,
+            "price_at_time_minor": line.unit_price_minor,
+            "tax_minor": line.tax_minor,
+            "subtotal_minor": line.subtotal_minor,
+        }
+        for position, line in enumerate(decision.quote.lines, 1)
+    ]
+
+
+def _event(
+    order_id: str, seq: int, stage: str, at: int, outcome: str = "ok", detail: str | None = None
+) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "seq": seq,
+        "stage": stage,
+        "at": at,
+        "attempt": 1,
+        "outcome": outcome,
+        "detail": detail,
+    }
+
+
+def get(session: Session, order_id: str, session_id: str) -> OrderRow | None:
+    """An order, for the session that placed it and nobody else."""
+    return session.scalar(select(OrderRow).where(OrderRow.id == order_id, OrderRow.session_id == session_id))
+
+
+def items(session: Session, order_ids: Sequence[str]) -> dict[str, list[OrderItemRow]]:
+    """The lines of these orders, in the order of the cart."""
+    found: dict[str, list[OrderItemRow]] = {order_id: [] for order_id in order_ids}
+    query = select(OrderItemRow).where(OrderItemRow.order_id.in_(order_ids))
+    for row in session.scalars(query.order_by(OrderItemRow.order_id, OrderItemRow.position)):
+        found[row.order_id].append(row)
+    return found
+
+
+def timeline(session: Session, order_id: str) -> Sequence[OrderEventRow]:
+    query = select(OrderEventRow).where(OrderEventRow.order_id == order_id)
+    return session.scalars(query.order_by(OrderEventRow.seq)).all()
+
+
+def history(session: Session, session_id: str, limit: int, before: tuple[int, str] | None = None) -> Sequence[OrderRow]:
+    """A session's orders, newest first; `before` is the `created_at` and id of the last one seen."""
+    query = select(OrderRow).where(OrderRow.session_id == session_id)
+    if before is not None:
+        query = query.where(tuple_(OrderRow.created_at, OrderRow.id) < before)
+    return session.scalars(query.order_by(OrderRow.created_at.desc(), OrderRow.id.desc()).limit(limit)).all()

@@ -1,0 +1,151 @@
+"""Opening the database: one Database a process, made after any fork, and its two kinds of transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from db.models import CounterRow
+from shop.errors import Unavailable
+
+try:
+    import pysqlite3.dbapi2 as _newer_sqlite
+except ImportError:  # No wheel for this machine: the standard library's will do, see sqlite_warning().
+    _newer_sqlite = None
+
+SQLITE: ModuleType = _newer_sqlite or sqlite3
+SAFE_SQLITE = (3, 51, 3)
+BUSY_TIMEOUT_MS = 10_000
+
+
+class UnusableDatabase(ValueError):
+    """DATABASE_URL cannot be used; the message is one line that says what to change."""
+
+
+class Database:
+    """An engine for `url` and its transactions.
+
+    `reading()` is a short deferred transaction for a consistent look. `writing()` is the only way to
+    change anything: on SQLite it takes the write lock first (BEGIN IMMEDIATE), because a transaction
+    that reads and then writes fails at once when somebody wrote in between, whatever the time-out.
+    Both turn a database that is away into Unavailable.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.engine = make_engine(url, pool_size)
+        self._writer = self.engine.execution_options(writes=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        with database_errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        with database_errors(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def checkpoint(self) -> None:
+        """Fold SQLite's write-ahead log into the database file and empty it, if nobody is in the way."""
+        if self.is_sqlite():
+            with database_errors(), self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def ping(self) -> None:
+        """Raise Unavailable unless the database answers and has its tables."""
+        with self.reading() as session:
+            session.execute(select(1).select_from(CounterRow)).first()
+
+    def wal_bytes(self) -> int:
+        """The size of SQLite's write-ahead log; 0 where there is none."""
+        if not self.is_sqlite():
+            return 0
+        log = Path(f"{self.engine.url.database}-wal")
+        return log.stat().st_size if log.exists() else 0
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn a database that is away, locked or out of connections into Unavailable."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Unavailable("The order store is away for a moment.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("The order store is away for a moment.") from error
+        raise
+
+
+def make_engine(url: str, pool_size: int = 5) -> Engine:
+    """An engine set up as DESIGN section 4 says. Raises UnusableDatabase for a URL we cannot serve."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UnusableDatabase(
+            "DATABASE_URL is not a database URL; write sqlite:////path/shop.db or postgresql://..."
+        ) from error
+    if parsed.drivername == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise UnusableDatabase("DATABASE_URL: the web and the worker share a file; write sqlite:////path/shop.db")
+        engine = create_engine(parsed, module=SQLITE, pool_size=pool_size, max_overflow=60, pool_timeout=5)
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        options = "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC"
+        return create_engine(
+            parsed,
+            pool_size=pool_size,
+            max_overflow=20,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 3, "options": options},
+        )
+    raise UnusableDatabase(f"DATABASE_URL: {parsed.drivername} is not supported; use sqlite or postgresql")
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # None: we begin transactions ourselves, in _begin_sqlite. FULL: NORMAL lost every acknowledged
+    # order in a simulated power cut.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "mmap_size=0",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def sqlite_warning() -> str | None:
+    """What to say when this SQLite has the WAL-reset bug (3.7.0 to 3.51.2), else None."""
+    if SQLITE.sqlite_version_info >= SAFE_SQLITE:
+        return None
+    return (
+        f"SQLite {SQLITE.sqlite_version} can corrupt a database in WAL mode (fixed in 3.51.3): "
+        "install the pysqlite3 wheel, or use PostgreSQL"
+    )

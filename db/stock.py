@@ -1,0 +1,50 @@
+"""Stock and its ledger: a quantity changes only together with a movement that says why (P4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import CursorResult, bindparam, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from db.models import ProductRow, StockMovementRow
+
+_MOVEMENTS = insert(StockMovementRow.__table__)  # type: ignore[arg-type]
+_PRODUCTS = ProductRow.__table__
+_TAKE = (
+    update(_PRODUCTS)  # type: ignore[arg-type]
+    .where(_PRODUCTS.c.id == bindparam("product"), _PRODUCTS.c.stock_quantity >= bindparam("units"))
+    .values(stock_quantity=_PRODUCTS.c.stock_quantity - bindparam("units"))
+)
+
+
+class Oversold(RuntimeError):
+    """A product had fewer units than were decided on, although its row was locked: a bug, nothing is written."""
+
+
+def take(session: Session, units: Mapping[str, int], movements: Sequence[Mapping[str, Any]]) -> None:
+    """Take units off the shelves and write the movements that say so, one for each order and product.
+
+    One conditional statement a product; raises Oversold if one of them finds too few.
+    """
+    if not units:
+        return
+    rows = [{"product": product_id, "units": quantity} for product_id, quantity in sorted(units.items())]
+    result = session.connection().execute(_TAKE, rows)
+    assert isinstance(result, CursorResult)
+    if result.rowcount != len(rows):
+        raise Oversold(f"{result.rowcount} of {len(rows)} products had the stock that was decided on")
+    session.connection().execute(_MOVEMENTS, movements)
+
+
+def open_stock(session: Session, product_id: str, quantity: int, at: int) -> None:
+    """The first entry of a new product's ledger."""
+    movement = {"product_id": product_id, "kind": "opening", "quantity": quantity, "order_id": None, "at": at}
+    session.connection().execute(_MOVEMENTS, [movement])
+
+
+def ledger_balance(session: Session, product_id: str) -> int:
+    """The sum of a product's movements; equal to its stock at every commit."""
+    query = select(func.coalesce(func.sum(StockMovementRow.quantity), 0))
+    return int(session.scalar(query.where(StockMovementRow.product_id == product_id)) or 0)

@@ -1,0 +1,109 @@
+"""What becomes of accepted checkouts: first come, first served, all or nothing for each.
+
+Pure, so that it can be tried on any input: no product is sold below zero (P3), what leaves the
+stock stands in the confirmed quotes and nowhere else (P4), no total exceeds what was shown (P6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from shop.cart import line_fault
+from shop.catalogue import Product
+from shop.checkout import Checkout
+from shop.errors import CODES, Fault
+from shop.money import format_amount
+from shop.orders import Failure
+from shop.pricing import Quote, price
+from shop.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A checkout's end: confirmed at a quote, or failed with a reason (and then nothing is taken)."""
+
+    checkout: Checkout
+    quote: Quote
+    """What the order costs; for a failed one, what was quoted."""
+    failure: Failure | None = None
+
+
+def decide(
+    checkouts: Iterable[Checkout],
+    products: Mapping[str, Product],
+    rules: Rules,
+    taken_by: Mapping[str, str] | None = None,
+) -> list[Decision]:
+    """Decide every checkout, in the order given.
+
+    `products` holds what is on hand before the first of them; a product that is gone is missing.
+    `taken_by` names, for a checkout whose cart or key already has an order, that order.
+    """
+    shelf = dict(products)
+    decisions = []
+    for checkout in checkouts:
+        first = (taken_by or {}).get(checkout.order_id)
+        decision = _repeated(checkout, first) if first else _decide(checkout, shelf, rules)
+        if decision.failure is None:
+            for line in decision.quote.lines:
+                product = shelf[line.product_id]
+                left = product.stock_quantity - line.quantity
+                shelf[line.product_id] = replace(product, stock_quantity=left)
+        decisions.append(decision)
+    return decisions
+
+
+def _decide(checkout: Checkout, shelf: Mapping[str, Product], rules: Rules) -> Decision:
+    wanted = [(line.product_id, line.quantity) for line in checkout.quote.lines]
+    faults = [
+        fault
+        for i, (product_id, quantity) in enumerate(wanted)
+        if (fault := line_fault(product_id, quantity, shelf.get(product_id), quantity, f"/items/{i}"))
+    ]
+    method = rules.shipping_method(checkout.shipping_method)
+    destination = checkout.destination(rules.tax.home)
+    if method is None or not method.serves(destination.country):
+        message = f"{checkout.quote.shipping.name} no longer serves this address."
+        faults.append(Fault("shipping_unavailable", message, "/shipping_method"))
+    if faults or method is None:
+        return Decision(checkout, checkout.quote, _failed(faults))
+    quote = price([(shelf[product_id], quantity) for product_id, quantity in wanted], method, destination, rules)
+    if quote.currency != checkout.quote.currency or quote.total_minor > checkout.quote.total_minor:
+        return Decision(checkout, checkout.quote, _failed([_risen(checkout.quote, quote, rules.digits)]))
+    return Decision(checkout, quote)
+
+
+def _risen(shown: Quote, now: Quote, digits: int) -> Fault:
+    was, is_now = format_amount(shown.total_minor, digits), format_amount(now.total_minor, digits)
+    message = f"The total is {is_now} {now.currency} now; {was} {shown.currency} was shown."
+    return Fault("price_changed", message)
+
+
+def _failed(faults: list[Fault]) -> Failure:
+    """One failure of all that is wrong: the first fault's code, every fault among its items."""
+    code = faults[0].code
+    message = faults[0].message if len(faults) == 1 else f"{len(faults)} things stand against this order."
+    items = tuple(
+        {
+            "code": fault.code,
+            "message": fault.message,
+            "pointer": fault.pointer,
+            "product_id": fault.product_id,
+            "requested": fault.requested,
+            "available": fault.available,
+        }
+        for fault in faults
+    )
+    return Failure(code, message, CODES[code].retryable, "settling", items)
+
+
+def _repeated(checkout: Checkout, first: str) -> Decision:
+    message = f"This cart was already checked out as order {first}."
+    return Decision(checkout, checkout.quote, Failure("already_checked_out", message, False, "settling"))
+
+
+def give_up(checkout: Checkout, attempts: int) -> Decision:
+    """The end of a checkout that could not be settled in `attempts` tries, whatever the cause."""
+    message = f"We could not complete this order after {attempts} attempts. Nothing was taken or charged."
+    return Decision(checkout, checkout.quote, Failure("internal_error", message, True, "settling"))

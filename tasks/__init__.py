@@ -1,0 +1,1 @@
+"""The jobs: what the worker does when a queue rings, and the clock that rings it."""

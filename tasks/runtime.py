@@ -1,0 +1,39 @@
+"""What the jobs of this process work with. RQ calls a job without arguments, so they find it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from carts.inbox import Inbox
+from db.session import Database
+from shop.rules import Rules
+from tasks.queues import Bell
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The stores, the rules and the clock (ms since the epoch) of one worker process."""
+
+    inbox: Inbox
+    database: Database
+    rules: Rules
+    bell: Bell
+    now: Callable[[], int]
+    worker: str
+    """Unique among all workers: it holds the lease and shows in the heartbeats."""
+    settle_batch: int = 256
+
+
+_current: list[Runtime] = []
+
+
+def start(runtime: Runtime) -> None:
+    """Set up this process for jobs; to be called after any fork, before the first job."""
+    _current[:] = [runtime]
+
+
+def current() -> Runtime:
+    if not _current:
+        raise RuntimeError("this process was not set up for jobs: worker.py calls tasks.runtime.start first")
+    return _current[0]

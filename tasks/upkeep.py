@@ -1,0 +1,78 @@
+"""The clock beside the jobs: the only recovery we rely on.
+
+Every half second it says that this worker is alive and rings for anything that is due and stale.
+Whatever was lost before, a job, a worker, a server, is picked up from the stores here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import structlog
+
+from carts.workers import Heartbeats
+from shop.errors import Unavailable
+from tasks.runtime import Runtime
+
+EVERY_SECONDS = 0.5
+STALE_SECONDS = 1.0
+CHECKPOINT_EVERY_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """One round of upkeep for one queue; `run` repeats it until the process is told to stop."""
+
+    def __init__(self, runtime: Runtime, heartbeats: Heartbeats, queue: str) -> None:
+        self._runtime = runtime
+        self._heartbeats = heartbeats
+        self._queue = queue
+        self._away: str | None = None
+        self._checkpointed_at = time.monotonic()
+
+    def round(self) -> None:
+        """Say we are alive, ring for what waits too long, tidy up when nothing does. Raises Unavailable."""
+        self._heartbeats.beat(self._queue, self._runtime.worker, self._runtime.now() / 1000)
+        age = self._runtime.inbox.oldest_age_seconds()
+        if age > STALE_SECONDS and self._runtime.inbox.ring():
+            log.info("upkeep.ring", queue=self._queue, oldest_seconds=round(age, 1))
+            self._runtime.bell.ring()
+        if age == 0:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Empty SQLite's write-ahead log in a quiet moment, so that it does not grow and reads stay fast."""
+        due = time.monotonic() - self._checkpointed_at > CHECKPOINT_EVERY_SECONDS
+        if due and self._runtime.database.wal_bytes() > 0:
+            self._runtime.database.checkpoint()
+            self._checkpointed_at = time.monotonic()
+
+    def run(self, stop: threading.Event) -> None:
+        """Repeat the round every half second; a store that is away is reported once, then when it is back."""
+        while not stop.wait(EVERY_SECONDS):
+            self.step()
+
+    def step(self) -> None:
+        """A round that survives anything: upkeep must outlive what it is there to repair."""
+        try:
+            self.round()
+        except Unavailable as error:
+            if self._away is None:
+                log.warning("upkeep.away", queue=self._queue, error=str(error))
+            self._away = str(error)
+        except Exception:
+            log.exception("upkeep.threw", queue=self._queue)
+        else:
+            if self._away is not None:
+                log.info("upkeep.back", queue=self._queue)
+            self._away = None
+
+    def leave(self) -> None:
+        """Say goodbye, so that nobody waits for this worker's heartbeat."""
+        try:
+            self._heartbeats.leave(self._queue, self._runtime.worker)
+        except Unavailable:
+            log.info("upkeep.left_silently", queue=self._queue, pid=os.getpid())

@@ -1,0 +1,68 @@
+"""Products for carts and checkouts: from the cache while fresh, from SQL else, stale while SQL is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from carts.products import Cached, ProductCache
+from db import products
+from db.session import Database
+from shop.catalogue import Product
+from shop.errors import ProductNotFound, Unavailable
+
+FRESH_MS = 3000
+SPARED_SECONDS = 1.0
+"""After SQL was found away it is left alone this long: every look would wait for the same refusal."""
+
+
+class Catalogue:
+    def __init__(self, cache: ProductCache, database: Database, now: Callable[[], int]) -> None:
+        self._cache = cache
+        self._database = database
+        self._now = now
+        self._away_until = 0.0
+
+    def require(self, product_id: str) -> Product:
+        """One product. Raises ProductNotFound, or Unavailable when neither store can tell."""
+        found = self.find([product_id]).get(product_id)
+        if found is None:
+            raise ProductNotFound(f"There is no product {product_id}.")
+        return found
+
+    def find(self, product_ids: Sequence[str]) -> dict[str, Product]:
+        """These products; one that is gone is missing. Raises Unavailable when neither store can tell."""
+        cached = self._cached(product_ids)
+        now = self._now()
+        due = [i for i in product_ids if i not in cached or now - cached[i].at > FRESH_MS]
+        found = {i: entry.product for i, entry in cached.items()}
+        if not due:
+            return found
+        try:
+            fresh = self._from_sql(due)
+        except Unavailable:
+            if any(product_id not in found for product_id in due):
+                raise
+            return found
+        for product_id in due:
+            found.pop(product_id, None)
+        with suppress(Unavailable):  # The cache is a help, not a need.
+            self._cache.put(fresh.values(), now)
+            self._cache.drop(i for i in due if i in cached and i not in fresh)
+        return found | fresh
+
+    def _cached(self, product_ids: Sequence[str]) -> dict[str, Cached]:
+        with suppress(Unavailable):
+            return self._cache.get(product_ids)
+        return {}
+
+    def _from_sql(self, product_ids: Sequence[str]) -> dict[str, Product]:
+        if time.monotonic() < self._away_until:
+            raise Unavailable("The catalogue is away for a moment.")
+        try:
+            with self._database.reading() as session:
+                return products.load(session, product_ids)
+        except Unavailable:
+            self._away_until = time.monotonic() + SPARED_SECONDS
+            raise

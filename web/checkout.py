@@ -1,0 +1,221 @@
+"""Accepting a checkout: price the cart, refuse what is plainly wrong, then one script makes it durable."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+from uuid_utils import uuid7
+
+from carts.inbox import Accepted, Changed, Empty, Mismatch, Replayed
+from db import orders
+from shop.cart import Cart, unsellable
+from shop.catalogue import Product
+from shop.checkout import Address, Checkout
+from shop.errors import (
+    AlreadyCheckedOut,
+    CartChanged,
+    CartEmpty,
+    Fault,
+    IdempotencyKeyReused,
+    InvalidIdempotencyKey,
+    PaymentMethodUnsupported,
+    PriceChanged,
+    ShippingUnavailable,
+    Unavailable,
+    ValidationFailed,
+    refuse_lines,
+)
+from shop.money import exponent, format_amount, parse_amount
+from shop.pricing import Quote, price
+from shop.rules import Destination, Rules, ShippingMethod
+from shop.shipping import methods_for
+from web.follow import read_order
+from web.schemas import AddressIn, CheckoutIn, OrderOut, SameAsShipping
+from web.services import Services
+from web.views import pending_order
+
+MOST_PRICINGS = 5
+_KEY = re.compile(r'"([\x20-\x7e]{1,255})"|([\x21\x23-\x7e][\x20-\x7e]{0,254})')
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The order a checkout was accepted as, now or by an earlier request with the same key."""
+
+    order_id: str
+    replayed: bool
+    checkout: Checkout | None = None
+    """What was accepted just now; None for a replay."""
+
+
+def as_accepted(services: Services, accepted: Outcome, session_id: str) -> OrderOut:
+    """The body of a 202: the order as it was accepted, the same for every replay."""
+    checkout = accepted.checkout
+    if checkout is None:
+        snapshot = services.inbox.find(accepted.order_id, session_id)
+        if snapshot is None:  # Older than a week: its row is all there is.
+            return read_order(services, accepted.order_id, session_id)
+        checkout = snapshot.checkout
+    return pending_order(checkout, exponent(checkout.quote.currency))
+
+
+def idempotency_key(header: str | None) -> str | None:
+    """The key of an Idempotency-Key header: a structured-field string, or the bare text most clients send.
+
+    Raises InvalidIdempotencyKey.
+    """
+    if header is None:
+        return None
+    match = _KEY.fullmatch(header.strip())
+    if not match:
+        raise InvalidIdempotencyKey("Idempotency-Key: use 1 to 255 printable ASCII characters, bare or quoted.")
+    return match[1] or match[2]
+
+
+def fingerprint(body: bytes) -> str:
+    """Equal for bodies that mean the same JSON: the order of members and white space do not count."""
+    return hashlib.sha256(orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def accept(services: Services, session_id: str, body: CheckoutIn, key: str | None, raw_body: bytes) -> Outcome:
+    """Accept the session's cart as a checkout, durably and once; ring the worker.
+
+    Raises the Conflict, Invalid or Unavailable that stands against it; nothing is changed then.
+    """
+    print_ = fingerprint(raw_body)
+    if key and (seen := services.inbox.replay(session_id, key, print_)):
+        return _seen(seen)
+    for _ in range(MOST_PRICINGS):
+        cart = services.carts.get(session_id)
+        if not cart.lines:
+            return _answer_empty(services, session_id, key, print_)
+        checkout = _priced(services, session_id, cart, body, key, print_)
+        match services.inbox.accept(checkout):
+            case Accepted(order_id, at, ring):
+                if ring:
+                    services.bell.ring()
+                return Outcome(order_id, replayed=False, checkout=replace(checkout, accepted_at=at))
+            case Replayed() | Mismatch() as seen:
+                return _seen(seen)
+            case Empty():
+                return _answer_empty(services, session_id, key, print_)
+            case Changed():
+                continue
+    raise CartChanged("The cart was changed each time it had been priced.")
+
+
+def _seen(seen: Replayed | Mismatch) -> Outcome:
+    if isinstance(seen, Mismatch):
+        message = "This Idempotency-Key was used for a checkout with another body."
+        raise IdempotencyKeyReused(message, order_id=seen.order_id)
+    return Outcome(seen.order_id, replayed=True)
+
+
+def _answer_empty(services: Services, session_id: str, key: str | None, print_: str) -> Outcome:
+    """There is no cart. An old key may say why (in SQL, for ever), and so may the last checkout."""
+    if key:
+        try:
+            with services.database.reading() as session:
+                row = orders.by_key(session, session_id, key)
+        except Unavailable:
+            row = None
+        if row is not None:
+            same = row.fingerprint == print_
+            return _seen(Replayed(row.id) if same else Mismatch(row.id))
+    if last := services.inbox.last_checked_out(session_id):
+        raise AlreadyCheckedOut(f"This cart was checked out a moment ago, as order {last}.", order_id=last)
+    raise CartEmpty("There is nothing in the cart.")
+
+
+def _priced(
+    services: Services, session_id: str, cart: Cart, body: CheckoutIn, key: str | None, print_: str
+) -> Checkout:
+    """The cart as a checkout that can be accepted. Raises what stands against it."""
+    rules = services.rules
+    if rules.payment_method(body.payment_method) is None:
+        ids = [method.id for method in rules.payment.methods]
+        raise PaymentMethodUnsupported(
+            *_choose("/payment_method", "payment_method_unsupported", body.payment_method, ids)
+        )
+    shipping = address(body.shipping_info)
+    method = chosen_method(rules, body.shipping_method, shipping)
+    if isinstance(body.billing_info, SameAsShipping):
+        billing = shipping
+    else:
+        billing = address(body.billing_info)
+    if billing is None:
+        raise _missing("/billing_info", "a billing address is needed when there is no shipping address")
+    quote = price(sellable(services, cart), method, destination(rules, shipping), rules)
+    _check_expected(body.expected_total, quote, rules)
+    return Checkout(
+        order_id=str(uuid7()),
+        session_id=session_id,
+        cart_id=cart.id or "",
+        cart_version=cart.version,
+        email=body.email,
+        shipping_info=shipping,
+        billing_info=billing,
+        shipping_method=method.id,
+        payment_method=body.payment_method,
+        quote=quote,
+        idempotency_key=key,
+        fingerprint=print_,
+    )
+
+
+def sellable(services: Services, cart: Cart) -> list[tuple[Product, int]]:
+    """The cart's products and quantities. Raises the Conflict of every line that cannot be sold now."""
+    products = services.catalogue.find(cart.product_ids)
+    if faults := unsellable(cart.lines, products, services.rules.cart.max_quantity):
+        raise refuse_lines(faults)
+    return [(products[line.product_id], line.quantity) for line in cart.lines]
+
+
+def destination(rules: Rules, shipping: Address | None) -> Destination:
+    return shipping.destination if shipping else rules.tax.home
+
+
+def chosen_method(rules: Rules, method_id: str | None, shipping: Address | None) -> ShippingMethod:
+    """The method asked for, or the first that serves the address. Raises ShippingUnavailable or ValidationFailed."""
+    there = methods_for(rules, destination(rules, shipping))
+    method = next((m for m in there if method_id in (None, m.id) and (shipping or m.pickup)), None)
+    if method is None and shipping is None and (wanted := rules.shipping_method(method_id or "")) and not wanted.pickup:
+        raise _missing("/shipping_info", "a shipping address is needed unless the order is picked up")
+    if method is None:
+        ids = [m.id for m in there if shipping or m.pickup]
+        raise ShippingUnavailable(*_choose("/shipping_method", "shipping_unavailable", method_id or "none", ids))
+    return method
+
+
+def address(given: AddressIn | None) -> Address | None:
+    return None if given is None else Address(**dict(given))
+
+
+def _choose(pointer: str, code: str, wanted: str, there_are: Sequence[str]) -> tuple[str, list[Fault]]:
+    message = f"{wanted} cannot be chosen here; there are {', '.join(there_are) or 'none'}."
+    return message, [Fault(code, message, pointer)]
+
+
+def _missing(pointer: str, message: str) -> ValidationFailed:
+    return ValidationFailed(f"field {pointer}: {message}", [Fault("validation_failed", message, pointer)])
+
+
+def _check_expected(expected: str | None, quote: Quote, rules: Rules) -> None:
+    """Refuse a total above the one the shopper saw; a lower one is passed on."""
+    if expected is None:
+        return
+    try:
+        expected_minor = parse_amount(expected, rules.digits)
+    except ValueError as error:
+        raise ValidationFailed(
+            f"field /expected_total: {error}", [Fault("validation_failed", str(error), "/expected_total")]
+        ) from error
+    if quote.total_minor > expected_minor:
+        now = format_amount(quote.total_minor, rules.digits)
+        message = f"The total is {now} {quote.currency} now; {expected} was expected."
+        faults = [Fault("price_changed", message, "/expected_total")]
+        raise PriceChanged(message, faults, expected_total=expected, current_total=now, currency=quote.currency)

@@ -1,0 +1,118 @@
+"""Following an order: from SQL, from the snapshot while there is no row, and by waiting for a change."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from carts.inbox import Snapshot
+from db import orders
+from shop.errors import OrderNotFound, Unavailable
+from shop.money import exponent
+from web.schemas import OrderOut, OrdersOut, OrdersPage, OrderSummary
+from web.services import Services
+from web.views import order_out, order_summary, pending_order, pending_summary
+
+LONGEST_WAIT_SECONDS = 25
+OPEN_RETRY_AFTER_SECONDS = 1
+CROWDED_RETRY_AFTER_SECONDS = 3
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})\"?", re.IGNORECASE)
+
+
+def wait_seconds(prefer: str | None) -> int:
+    """How long a Prefer header (RFC 7240) asks us to hold the answer, at most 25 s; 0 when it does not."""
+    match = _WAIT.search(prefer or "")
+    return min(int(match[1]), LONGEST_WAIT_SECONDS) if match else 0
+
+
+def read_order(services: Services, order_id: str, session_id: str) -> OrderOut:
+    """The session's order as it stands. Never missing after a 202. Raises OrderNotFound or Unavailable."""
+    try:
+        if order := _from_sql(services, order_id, session_id):
+            return order
+    except Unavailable:
+        snapshot = services.inbox.find(order_id, session_id)
+        if snapshot is None:
+            raise
+        return _from_snapshot(snapshot)
+    snapshot = services.inbox.find(order_id, session_id)
+    if snapshot is None:
+        raise OrderNotFound("There is no such order, or it was placed in another session.")
+    if snapshot.status is not None and (order := _from_sql(services, order_id, session_id)):
+        return order  # It was settled between our first look and the second.
+    return _from_snapshot(snapshot)
+
+
+def _from_sql(services: Services, order_id: str, session_id: str) -> OrderOut | None:
+    with services.database.reading() as session:
+        row = orders.get(session, order_id, session_id)
+        if row is None:
+            return None
+        items = orders.items(session, [order_id])[order_id]
+        return order_out(row, items, orders.timeline(session, order_id), exponent(row.currency))
+
+
+def _from_snapshot(snapshot: Snapshot) -> OrderOut:
+    checkout = snapshot.checkout
+    return pending_order(checkout, exponent(checkout.quote.currency), snapshot.status or "pending")
+
+
+def follow(
+    services: Services,
+    order_id: str,
+    session_id: str,
+    seconds: int,
+    has_seen: Callable[[OrderOut], bool] | None = None,
+) -> tuple[OrderOut, int]:
+    """The order once it is news, is terminal, or time is up, and the seconds after which to ask again.
+
+    News is what the client has not seen (by its ETag), or, where it does not say what it has seen,
+    anything but what we find at the first look.
+    """
+    if not seconds:
+        return read_order(services, order_id, session_id), OPEN_RETRY_AFTER_SECONDS
+    until = time.monotonic() + seconds
+    with services.outcomes.waiter(order_id) as changed:
+        first = order = read_order(services, order_id, session_id)
+        if changed is None:
+            return order, CROWDED_RETRY_AFTER_SECONDS
+        while not order.terminal and (has_seen(order) if has_seen else order == first):
+            left = until - time.monotonic()
+            if left <= 0 or not changed.wait(left):
+                break
+            changed.clear()
+            order = read_order(services, order_id, session_id)
+    return order, OPEN_RETRY_AFTER_SECONDS
+
+
+def history(services: Services, session_id: str, per_page: int, cursor: str | None) -> OrdersOut:
+    """The session's orders, newest first; on the first page those too that are not in SQL yet."""
+    before = services.cursors.read(cursor, "orders") if cursor else None
+    with services.database.reading() as session:
+        rows = list(orders.history(session, session_id, per_page + 1, before and (before[0], before[1])))
+        more = len(rows) > per_page
+        rows = rows[:per_page]
+        counts = orders.items(session, [row.id for row in rows])
+        waiting = _waiting_ids(services, session_id) if cursor is None else []
+        known = orders.statuses(session, waiting) if waiting else {}
+    entries = _pending(services, session_id, [order_id for order_id in waiting if order_id not in known])
+    entries += [order_summary(row, len(counts[row.id]), exponent(row.currency)) for row in rows]
+    next_cursor = services.cursors.write("orders", rows[-1].created_at, rows[-1].id) if more else None
+    return OrdersOut(items=entries, page=OrdersPage(per_page=per_page, next_cursor=next_cursor))
+
+
+def _waiting_ids(services: Services, session_id: str) -> list[str]:
+    try:
+        return services.inbox.open_ids(session_id)
+    except Unavailable:  # With Redis away past orders are still shown.
+        return []
+
+
+def _pending(services: Services, session_id: str, order_ids: list[str]) -> list[OrderSummary]:
+    found = (services.inbox.find(order_id, session_id) for order_id in order_ids)
+    return [
+        pending_summary(snapshot.checkout, exponent(snapshot.checkout.quote.currency), snapshot.status or "pending")
+        for snapshot in found
+        if snapshot
+    ]

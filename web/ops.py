@@ -1,0 +1,130 @@
+"""What operators and developers look at: health, readiness, the API's description and the problem pages."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import orjson
+from flask import Blueprint as FlaskBlueprint
+from flask import Response, current_app, redirect, render_template, request, send_from_directory
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from shop.errors import CODES, Unavailable
+from tasks.queues import QUEUES
+from web.api import Blueprint, Info, Tag
+from web.schemas import CheckOut, HealthOut, ReadyOut
+from web.services import Services, services
+
+INFO = Info(
+    title="Oncecart",
+    version="1",
+    description=(
+        "A cart and checkout backend. A checkout is accepted in milliseconds with 202 and settled exactly once "
+        "by a background worker; follow /api/orders/<id> for its outcome. Sessions travel in a cookie or in "
+        "X-Session-Token. Amounts are exact decimal strings. Every refusal is problem+json with a stable code."
+    ),
+)
+OPERATIONS = Tag(name="operations", description="For load balancers and monitors.")
+HEARTBEAT_SECONDS = 10
+OLDEST_SECONDS = 30
+
+operations = Blueprint("operations", __name__)
+pages = FlaskBlueprint("pages", __name__)
+
+
+@operations.get("/healthz", tags=[OPERATIONS], responses={200: HealthOut})
+def healthz() -> HealthOut:
+    """Say that this web process answers. Point load balancers here: it needs no store."""
+    return HealthOut(status="ok")
+
+
+@operations.get("/readyz", tags=[OPERATIONS], responses={200: ReadyOut, 503: ReadyOut})
+def readyz() -> tuple[ReadyOut, int]:
+    """Check Redis, SQL, each queue's worker and the age of the oldest waiting checkout. 503 if any is bad."""
+    at = services()
+    checks = {"redis": _redis(at), "sql": _sql(at), "inbox": _inbox(at)}
+    for queue in QUEUES:
+        checks[f"worker:{queue}"] = _worker(at, queue)
+    ready = all(check.ok for check in checks.values())
+    return ReadyOut(ready=ready, checks=checks), 200 if ready else 503
+
+
+def _redis(at: Services) -> CheckOut:
+    try:
+        waiting = at.inbox.size()
+    except Unavailable as error:
+        return CheckOut(ok=False, detail=str(error))
+    return CheckOut(ok=True, detail=f"answers; {waiting} checkouts wait")
+
+
+def _sql(at: Services) -> CheckOut:
+    try:
+        at.database.ping()
+    except Unavailable as error:
+        return CheckOut(ok=False, detail=str(error))
+    return CheckOut(ok=True, detail="answers")
+
+
+def _inbox(at: Services) -> CheckOut:
+    try:
+        age = at.inbox.oldest_age_seconds()
+    except Unavailable as error:
+        return CheckOut(ok=False, detail=str(error))
+    return CheckOut(ok=age < OLDEST_SECONDS, detail=f"the oldest waiting checkout is {age:.1f} s old")
+
+
+def _worker(at: Services, queue: str) -> CheckOut:
+    try:
+        last = at.heartbeats.last(queue)
+    except Unavailable as error:
+        return CheckOut(ok=False, detail=str(error))
+    if last is None:
+        return CheckOut(ok=False, detail="no worker has been seen for a minute")
+    silent = max(0.0, at.now() / 1000 - last)
+    return CheckOut(ok=silent < HEARTBEAT_SECONDS, detail=f"last heartbeat {silent:.1f} s ago")
+
+
+# ---------------------------------------------------------------- pages
+
+
+@pages.get("/")
+def home() -> WerkzeugResponse:
+    return redirect("/api/docs")
+
+
+@pages.get("/api/openapi.json")
+def openapi() -> Response:
+    return Response(orjson.dumps(current_app.api_doc), mimetype="application/json")  # type: ignore[attr-defined]
+
+
+@pages.get("/api/docs")
+def docs() -> str:
+    return render_template("docs.html")
+
+
+def _swagger() -> Path:
+    return Path(str(files("flask_openapi3_swagger"))) / "templates" / "swagger"
+
+
+@pages.get("/api/docs/assets/<path:name>")
+def docs_asset(name: str) -> Response:
+    return send_from_directory(_swagger(), name)
+
+
+@pages.get("/problems/")
+def problem_index() -> str:
+    return render_template("problems.html", codes=CODES)
+
+
+@pages.get("/problems/<code>")
+def problem_page(code: str) -> Response | str:
+    """What a problem's code means, for people or (Accept: application/json) for programs."""
+    known = CODES.get(code)
+    if known is None:
+        raise NotFound("There is no such problem.")
+    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
+        body = {"code": code, "title": known.title, "advice": known.advice, "retryable": known.retryable}
+        return Response(orjson.dumps(body), mimetype="application/json")
+    return render_template("problem.html", code=code, known=known)

@@ -1,0 +1,74 @@
+"""Serving the application with Granian: `python app.py`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+from carts.connection import connect
+from shop.errors import Unavailable
+from tasks.processes import die_with_parent
+from web.log import configure_logging
+from web.settings import BadSettings, Settings, fail, read_rules, read_settings, secret_key
+from web.stores import check_redis
+
+STOP_SECONDS = 3
+"""How long requests under way may take after SIGTERM; those that only wait for news are cut off."""
+
+
+def serve(target: str) -> None:
+    """Serve a WSGI factory named `module:function` until told to stop; settings are checked first."""
+    try:
+        settings = read_settings()
+        check(settings)
+    except BadSettings as error:
+        fail(error)
+    if os.environ.get("SUPERVISOR_ENABLED"):
+        die_with_parent()
+    configure_logging(settings.log_level, "web")
+    Server(
+        target,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=settings.web_workers,
+        blocking_threads=settings.web_threads,
+        # Room for requests that wait for news beside those that work; past it connections queue.
+        backpressure=settings.web_threads,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=STOP_SECONDS,
+    ).serve()
+
+
+def check(settings: Settings) -> None:
+    """Raise BadSettings for anything that would keep the web from serving, before it starts."""
+    read_rules(settings.shop_file)
+    secret_key(settings)
+    check_port(settings)
+    # A Redis that is away may come later; until then the catalogue is served and the rest answers 503.
+    with suppress(Unavailable):
+        check_redis(settings, connect(settings.redis_url))
+
+
+def check_port(settings: Settings) -> None:
+    """Raise BadSettings if the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise BadSettings(
+                f"PORT: cannot listen on {where} ({error.strerror}); choose another PORT or HOST"
+            ) from error

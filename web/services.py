@@ -1,0 +1,91 @@
+"""What the routes work with, put together once for each process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from flask import current_app
+from redis import Redis
+
+from carts.connection import connect
+from carts.inbox import Inbox
+from carts.outcomes import Outcomes
+from carts.products import ProductCache
+from carts.store import Carts
+from carts.workers import Heartbeats
+from db.session import Database
+from shop.errors import Unavailable
+from shop.rules import Rules
+from tasks.queues import CHECKOUT, Bell, connect_queue, open_queue
+from web.catalogue import Catalogue
+from web.cursors import Cursors
+from web.sessions import Sessions
+from web.settings import Settings, read_rules, secret_key
+from web.stores import check_redis, now_ms, open_database
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The stores and rules of one web process."""
+
+    rules: Rules
+    redis: Redis
+    database: Database
+    carts: Carts
+    inbox: Inbox
+    catalogue: Catalogue
+    outcomes: Outcomes
+    heartbeats: Heartbeats
+    bell: Bell
+    sessions: Sessions
+    cursors: Cursors
+    now: Callable[[], int] = now_ms
+
+
+def assemble(
+    settings: Settings,
+    rules: Rules,
+    redis: Redis,
+    queue_redis: Redis,
+    database: Database,
+    secrets: list[str],
+    now: Callable[[], int] = now_ms,
+) -> Services:
+    """Services on given connections; `secrets` are oldest first, the last one signs."""
+    return Services(
+        rules=rules,
+        redis=redis,
+        database=database,
+        carts=Carts(redis, rules.cart.lifetime_seconds, rules.cart.max_lines),
+        inbox=Inbox(redis, rules.cart.lifetime_seconds),
+        catalogue=Catalogue(ProductCache(redis), database, now),
+        # Half the threads at most may wait; the others go on serving.
+        outcomes=Outcomes(redis, settings.web_threads // 2),
+        heartbeats=Heartbeats(redis),
+        bell=Bell(open_queue(CHECKOUT, queue_redis)),
+        sessions=Sessions(secrets, settings.session_days),
+        cursors=Cursors(secrets),
+        now=now,
+    )
+
+
+def connect_services(settings: Settings) -> Services:
+    """Services on the stores that the settings name. Raises BadSettings.
+
+    A Redis that is away is no reason not to start: the catalogue and past orders need none.
+    """
+    rules = read_rules(settings.shop_file)
+    key = secret_key(settings)
+    database = open_database(settings, pool_size=16)
+    redis = connect(settings.redis_url)
+    with suppress(Unavailable):
+        check_redis(settings, redis)
+    secrets = [*reversed(settings.secret_key_fallbacks), key]
+    return assemble(settings, rules, redis, connect_queue(settings.redis_url), database, secrets)
+
+
+def services() -> Services:
+    found: Services = current_app.extensions["oncecart"]
+    return found

@@ -1,0 +1,142 @@
+"""The settings: read once from the environment (or `.env`), checked, and handed down from the doors."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shop.rules import Rules, RulesError, parse
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class BadSettings(ValueError):
+    """The shop cannot start as it is set up; the message is one line that says what to change."""
+
+
+class Settings(BaseSettings):
+    """One field a setting; the README's table of settings is checked against these by a test."""
+
+    model_config = SettingsConfigDict(frozen=True, env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="The address to listen on; `0.0.0.0` for all.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(8000, description="The port to listen on.")
+    var_dir: Path = Field(Path("var"), description="Where everything that must survive is kept.")
+    redis_url: str = Field("", description="Your own Redis or Valkey; unset: `make run` starts one in `VAR_DIR`.")
+    redis_check: Literal["on", "off"] = Field("on", description="`off` where the server forbids `CONFIG GET`.")
+    database_url: str = Field("", description="`postgresql://…` or `sqlite:////…`; unset: SQLite in `VAR_DIR`.")
+    secret_key: str = Field("", description="Signs sessions; unset: generated once into `VAR_DIR/secret_key`.")
+    secret_key_fallbacks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Earlier secret keys, comma separated, whose sessions stay valid."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Frontends on other origins, comma separated: `https://shop.example`."
+    )
+    shop_file: Path = Field(ROOT / "shop.toml", description="The merchant's rules.")
+    session_days: Annotated[int, Field(ge=1, le=400)] = Field(90, description="A session ends after so long a silence.")
+    web_workers: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Web processes.")
+    web_threads: Annotated[int, Field(ge=2, le=512)] = Field(64, description="Requests at once in a web process.")
+    settle_batch: Annotated[int, Field(ge=1, le=5000)] = Field(256, description="Checkouts in one SQL transaction.")
+    trusted_proxies: Annotated[int, Field(ge=0, le=5)] = Field(
+        0, description="Reverse proxies in front whose `X-Forwarded-*` headers to believe."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+
+    @field_validator("cors_origins", "secret_key_fallbacks", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+                raise ValueError(f"{origin!r} is not an origin such as https://shop.example (no path, no *)")
+        return value
+
+    @field_validator("secret_key", "secret_key_fallbacks")
+    @classmethod
+    def _long_enough(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for key in (value,) if isinstance(value, str) else value:
+            if key and len(key) < 16:
+                raise ValueError("use at least 16 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Self:
+        object.__setattr__(self, "var_dir", self.var_dir.absolute())
+        object.__setattr__(self, "redis_url", self.redis_url or f"unix://{self.var_dir}/valkey/valkey.sock")
+        object.__setattr__(self, "database_url", self.database_url or f"sqlite:///{self.var_dir}/shop.db")
+        return self
+
+    @property
+    def brings_redis(self) -> bool:
+        """Whether the shop runs its own Valkey in VAR_DIR."""
+        return self.redis_url == f"unix://{self.var_dir}/valkey/valkey.sock"
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of this process. Raises BadSettings naming the first that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise BadSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def read_rules(path: Path) -> Rules:
+    """The merchant's rules. Raises BadSettings with file, line and key."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), path.name)
+    except RulesError as error:
+        raise BadSettings(str(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"SHOP_FILE: cannot read {path}: {error}") from error
+
+
+def prepare_var_dir(settings: Settings) -> None:
+    """Make VAR_DIR, for this user only. Raises BadSettings if that cannot be written."""
+    try:
+        settings.var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = settings.var_dir / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadSettings(f"VAR_DIR: cannot write to {settings.var_dir}: {error.strerror}") from error
+
+
+def secret_key(settings: Settings) -> str:
+    """The key that signs sessions: the setting, else the one kept in VAR_DIR, made at the first start."""
+    if settings.secret_key:
+        return settings.secret_key
+    path = settings.var_dir / "secret_key"
+    prepare_var_dir(settings)
+    if not path.exists():
+        mine = path.with_name(f".secret_key.{os.getpid()}")
+        mine.touch(mode=0o600)
+        mine.write_text(secrets.token_urlsafe(32))
+        # A hard link, whole or not at all: of several processes that start at once, one's key stays.
+        with suppress(FileExistsError):
+            path.hardlink_to(mine)
+        mine.unlink()
+    key = path.read_text().strip()
+    if len(key) < 16:
+        raise BadSettings(f"SECRET_KEY: {path} is too short; delete it for a new one, or set SECRET_KEY")
+    return key
+
+
+def fail(message: object) -> NoReturn:
+    """End with one line on standard error."""
+    print(f"oncecart: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(2)

@@ -1,0 +1,178 @@
+"""The worker: one process per queue, each with its upkeep clock; a dead one is started again.
+
+`python worker.py` serves all queues, `python worker.py checkout` only that one. The parent keeps
+nothing open that a fork could share: no connection, no thread.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+
+import structlog
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
+
+from carts.connection import connect
+from carts.inbox import Inbox
+from carts.workers import Heartbeats
+from db.session import sqlite_warning
+from shop.errors import Unavailable
+from shop.rules import Rules
+from tasks import runtime
+from tasks.processes import die_with_parent
+from tasks.queues import QUEUES, Bell, OurJob, connect_queue, open_queue
+from tasks.upkeep import Upkeep
+from web.log import configure_logging
+from web.settings import BadSettings, Settings, fail, read_rules, read_settings
+from web.stores import check_redis, now_ms, open_database
+
+FIRST_DELAY_SECONDS = 0.1
+LONGEST_DELAY_SECONDS = 5.0
+STEADY_SECONDS = 10.0
+"""A process that lived this long is started again without delay."""
+STOP_SECONDS = 4.0
+
+log = structlog.get_logger()
+fork = multiprocessing.get_context("fork")
+
+
+class DoorWorker(SimpleWorker):
+    """RQ's worker, with short patience: its server is back in seconds, and so must it be."""
+
+    max_connection_wait_time = 1.0
+
+
+def serve_queue(queue: str, settings: Settings, rules: Rules) -> None:
+    """Serve one queue until told to stop: RQ in the main thread, upkeep beside it."""
+    die_with_parent(signal.SIGTERM)
+    configure_logging(settings.log_level, f"worker:{queue}")
+    redis = connect(settings.redis_url)
+    open_rq = open_queue(queue, connect_queue(settings.redis_url))
+    work = runtime.Runtime(
+        inbox=Inbox(redis, rules.cart.lifetime_seconds, queue),
+        database=open_database(settings, pool_size=2),
+        rules=rules,
+        bell=Bell(open_rq),
+        now=now_ms,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        settle_batch=settings.settle_batch,
+    )
+    runtime.start(work)
+    stop = threading.Event()
+    upkeep = Upkeep(work, Heartbeats(redis), queue)
+    clock = threading.Thread(target=upkeep.run, args=(stop,), name="upkeep", daemon=True)
+    clock.start()
+    log.info("worker.serves", queue=queue, pid=os.getpid())
+    DoorWorker(
+        [open_rq],
+        connection=open_rq.connection,
+        job_class=OurJob,
+        serializer=JSONSerializer,
+        worker_ttl=60,
+        maintenance_interval=60,
+        log_job_description=False,
+    ).work(logging_level="ERROR")
+    stop.set()
+    clock.join(timeout=1.0)
+    upkeep.leave()
+
+
+@dataclass
+class Child:
+    """The process of one queue, and how long to wait before the next if it dies young."""
+
+    queue: str
+    settings: Settings
+    rules: Rules
+    process: ForkProcess | None = None
+    born: float = 0.0
+    delay: float = field(default=FIRST_DELAY_SECONDS)
+    due: float = 0.0
+
+    def start(self) -> None:
+        arguments = (self.queue, self.settings, self.rules)
+        self.process = fork.Process(target=serve_queue, args=arguments, name=f"worker:{self.queue}")
+        self.process.start()
+        self.born = time.monotonic()
+
+    def bury(self) -> None:
+        """Note that the process ended, and when the next is due."""
+        lived = time.monotonic() - self.born
+        self.delay = FIRST_DELAY_SECONDS if lived > STEADY_SECONDS else min(self.delay * 2, LONGEST_DELAY_SECONDS)
+        self.due = time.monotonic() + self.delay
+        code = self.process.exitcode if self.process else None
+        log.warning("worker.died", queue=self.queue, exitcode=code, again_in=round(self.delay, 1))
+        self.process = None
+
+
+class Stop(Exception):
+    """SIGTERM or SIGINT came."""
+
+
+def supervise(children: list[Child]) -> None:
+    """Keep every child running until a signal asks to stop, then stop them all."""
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise Stop
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        while True:
+            for child in children:
+                if child.process is None and time.monotonic() >= child.due:
+                    child.start()
+            wait([child.process.sentinel for child in children if child.process], timeout=FIRST_DELAY_SECONDS)
+            for child in children:
+                if child.process and not child.process.is_alive():
+                    child.bury()
+    except Stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end(children)
+
+
+def end(children: list[Child]) -> None:
+    """Ask every child to stop, wait a little, insist."""
+    running = [child.process for child in children if child.process]
+    for process in running:
+        process.terminate()
+    until = time.monotonic() + STOP_SECONDS
+    for process in running:
+        process.join(max(0.0, until - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def main(queues: list[str]) -> None:
+    try:
+        settings = read_settings()
+        rules = read_rules(settings.shop_file)
+        if unknown := set(queues) - set(QUEUES):
+            raise BadSettings(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
+        open_database(settings, pool_size=1).close()
+        with suppress(Unavailable), connect(settings.redis_url) as redis:  # Away? The children wait for it.
+            check_redis(settings, redis)
+    except BadSettings as error:
+        fail(error)
+    if os.environ.get("SUPERVISOR_ENABLED"):
+        die_with_parent()
+    configure_logging(settings.log_level, "worker")
+    if warning := sqlite_warning():
+        log.warning("sqlite.unsafe", detail=warning)
+    supervise([Child(queue, settings, rules) for queue in queues or QUEUES])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
