@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from db import products as product_rows
 from shop.cart import Cart, line_fault
 from shop.catalogue import Product
-from shop.errors import CartEmpty, Fault, InvalidParameter, ProductNotFound, refuse_lines
+from shop.errors import CartEmpty, Fault, InvalidParameter, ItemNotFound, ProductNotFound, refuse_lines
 from shop.money import parse_amount
 from shop.pricing import price
 from shop.shipping import methods_for
@@ -133,22 +133,26 @@ def show_cart() -> schemas.CartOut:
 def add_to_cart(body: schemas.AddToCart) -> schemas.CartOut:
     """Add units of a product. Over stock or limit: 409 with what is available, the cart unchanged."""
     product = services().catalogue.require(body.product_id)
-    _refuse(product, body.quantity)
+    if fault := _fault(product.id, product, body.quantity):
+        raise refuse_lines([fault])
     limit = min(product.stock_quantity, services().rules.cart.max_quantity)
     cart = services().carts.add(session_id(), product.id, body.quantity, product.price_minor, limit)
     if not isinstance(cart, Cart):
-        _refuse(product, cart.units + body.quantity)
-        raise AssertionError("the store refused what the rule allows")
+        fault = _fault(product.id, product, cart.units + body.quantity)
+        assert fault, "the store refused what the rule allows"
+        raise refuse_lines([fault])
     return _whole(cart)
 
 
 @shop.put("/api/cart/update", tags=[CART], responses={200: schemas.CartOut})
 def update_cart(body: schemas.UpdateCart) -> schemas.CartOut:
     """Set an item's quantity; 0 removes it. Over stock or limit: 409, the cart unchanged."""
-    if body.quantity:
-        found = services().catalogue.find([body.item_id])
-        _refuse(found.get(body.item_id), body.quantity, body.item_id)
-    return _whole(services().carts.set(session_id(), body.item_id, body.quantity))
+    item_id, carts = body.item_id, services().carts
+    if body.quantity and (fault := _fault(item_id, services().catalogue.find([item_id]).get(item_id), body.quantity)):
+        if item_id not in carts.get(session_id()).product_ids:
+            raise ItemNotFound("This item is not in the cart.")
+        raise refuse_lines([fault])
+    return _whole(carts.set(session_id(), item_id, body.quantity))
 
 
 @shop.delete("/api/cart/remove/<item_id>", tags=[CART], responses={200: schemas.CartOut})
@@ -164,10 +168,8 @@ def clear_cart() -> schemas.ClearedOut:
     return schemas.ClearedOut(cleared=True, cart=show_cart())
 
 
-def _refuse(product: Product | None, quantity: int, product_id: str = "") -> None:
-    limit = services().rules.cart.max_quantity
-    if fault := line_fault(product.id if product else product_id, quantity, product, limit, "/quantity"):
-        raise refuse_lines([fault])
+def _fault(product_id: str, product: Product | None, quantity: int) -> Fault | None:
+    return line_fault(product_id, quantity, product, services().rules.cart.max_quantity, "/quantity")
 
 
 def _whole(cart: Cart) -> schemas.CartOut:
@@ -201,15 +203,16 @@ def check_out(body: schemas.CheckoutIn, header: schemas.CheckoutHeader) -> tuple
     """
     at, who = services(), session_id()
     key = checkouts.idempotency_key(header.idempotency_key)
-    accepted = checkouts.accept(at, who, body, key, request.get_data())
+    accepted = checkouts.accept(at, who, body, key)
     headers = {"Location": f"/api/orders/{accepted.order_id}", "Retry-After": "1"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
     if seconds := wait_seconds(header.prefer):
-        order, _ = follow(at, accepted.order_id, who, seconds)
-        if order.terminal:
+        order, retry_after = checkouts.finished(at, accepted, who, seconds)
+        if order:
             del headers["Retry-After"]
             return order, 200, headers | {"Preference-Applied": f"wait={seconds}"}
+        headers["Retry-After"] = str(retry_after)
     return checkouts.as_accepted(at, accepted, who), 202, headers
 
 
@@ -244,7 +247,8 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
     """
     settings = settings or read_settings()
     app = Api(__name__, info=ops.INFO, doc_ui=False, static_folder="web/static", template_folder="web/templates")
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+    # One more: of a chunked body Werkzeug reads so much and hides that there was more; read_body looks.
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES + 1
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 24 * 3600
     app.json.sort_keys = False  # type: ignore[attr-defined]
     if settings.trusted_proxies:
@@ -284,4 +288,4 @@ def create_served_app() -> Flask:
 
 
 if __name__ == "__main__":
-    serve("app:create_served_app")
+    serve()

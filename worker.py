@@ -13,7 +13,6 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -25,22 +24,22 @@ from rq.serializers import JSONSerializer
 from carts.connection import connect
 from carts.inbox import Inbox
 from carts.workers import Heartbeats
-from db.session import sqlite_warning
-from shop.errors import Unavailable
+from db.session import Database, sqlite_warning
+from shop.errors import BadSettings
 from shop.rules import Rules
 from tasks import runtime
-from tasks.processes import die_with_parent
+from tasks.processes import die_with_parent, fail
 from tasks.queues import QUEUES, Bell, OurJob, connect_queue, open_queue
 from tasks.upkeep import Upkeep
 from web.log import configure_logging
-from web.settings import BadSettings, Settings, fail, read_rules, read_settings
-from web.stores import check_redis, now_ms, open_database
+from web.settings import Settings, read_rules, read_settings
+from web.stores import check_redis, now_ms
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 5.0
 STEADY_SECONDS = 10.0
 """A process that lived this long is started again without delay."""
-STOP_SECONDS = 4.0
+STOP_SECONDS = 1.5
 
 log = structlog.get_logger()
 fork = multiprocessing.get_context("fork")
@@ -54,13 +53,13 @@ class DoorWorker(SimpleWorker):
 
 def serve_queue(queue: str, settings: Settings, rules: Rules) -> None:
     """Serve one queue until told to stop: RQ in the main thread, upkeep beside it."""
-    die_with_parent(signal.SIGTERM)
+    die_with_parent(signal.SIGKILL)  # Safe anywhere, and a stopped process hears nothing else.
     configure_logging(settings.log_level, f"worker:{queue}")
     redis = connect(settings.redis_url)
-    open_rq = open_queue(queue, connect_queue(settings.redis_url))
+    open_rq = open_queue(queue, connect_queue(settings.redis_url, retries=50))
     work = runtime.Runtime(
         inbox=Inbox(redis, rules.cart.lifetime_seconds, queue),
-        database=open_database(settings, pool_size=2),
+        database=Database(settings.database_url, pool_size=2),
         rules=rules,
         bell=Bell(open_rq),
         now=now_ms,
@@ -161,8 +160,8 @@ def main(queues: list[str]) -> None:
         rules = read_rules(settings.shop_file)
         if unknown := set(queues) - set(QUEUES):
             raise BadSettings(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
-        open_database(settings, pool_size=1).close()
-        with suppress(Unavailable), connect(settings.redis_url) as redis:  # Away? The children wait for it.
+        Database(settings.database_url).close()
+        with connect(settings.redis_url) as redis:
             check_redis(settings, redis)
     except BadSettings as error:
         fail(error)

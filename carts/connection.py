@@ -15,16 +15,10 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
-from shop.errors import Unavailable
+from carts.durability import MUST_BE
+from shop.errors import BadSettings, Unavailable
 
 RETRY_AFTER_SECONDS = 2
-MUST_BE = {
-    "appendonly": "yes",
-    "appendfsync": "always",
-    "no-appendfsync-on-rewrite": "no",
-    "maxmemory-policy": "noeviction",
-}
-"""Without these a 202 would be a hope: `everysec` may lose a second, eviction any cart."""
 
 
 def connect(url: str, *, timeout_seconds: float = 3.0) -> Redis:
@@ -69,7 +63,7 @@ def script(name: str) -> str:
     return (Path(__file__).parent / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
-class UnsafeRedis(ValueError):
+class UnsafeRedis(BadSettings):
     """This Redis may lose what we promise to keep; the message is one line that says what to change."""
 
 

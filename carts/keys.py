@@ -58,7 +58,7 @@ def doorbell(queue: str) -> str:
 
 
 def lease(queue: str) -> str:
-    """String, 2 s and renewed: which worker settles this inbox now."""
+    """String, 1 s and renewed: which worker settles this inbox now."""
     return f"lease:{queue}"
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
+import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
 from carts import keys
 from carts.connection import answers
+
+log = structlog.get_logger()
 
 
 class Outcomes:
@@ -60,21 +64,25 @@ class Outcomes:
     def _run(self) -> None:
         while True:
             try:
-                with self._redis.pubsub() as channel:
-                    channel.subscribe(keys.outcomes())
-                    while True:
-                        message = channel.get_message(timeout=1.0)
-                        if message is None:
-                            continue
-                        if message["type"] == "subscribe":
-                            # Whatever was published while we were away is lost: let everyone look.
-                            self._wake(None)
-                            self._listening.set()
-                        else:
-                            self._wake(message["data"])
-            except RedisError:
-                self._listening.clear()
-                threading.Event().wait(0.2)
+                with suppress(RedisError), self._redis.pubsub() as channel:
+                    self._follow(channel)
+            except Exception:  # Whatever happened, the next waiter counts on this thread.
+                log.exception("outcomes.threw")
+            self._listening.clear()
+            threading.Event().wait(0.2)
+
+    def _follow(self, channel: Any) -> NoReturn:
+        channel.subscribe(keys.outcomes())
+        while True:
+            message = channel.get_message(timeout=1.0)
+            if message is None:
+                continue
+            if message["type"] == "subscribe":
+                # Whatever was published while we were away is lost: let everyone look.
+                self._wake(None)
+                self._listening.set()
+            else:
+                self._wake(message["data"])
 
     def _wake(self, order_id: str | None) -> None:
         with self._lock:

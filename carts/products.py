@@ -33,9 +33,8 @@ class ProductCache:
             return {}
         with redis_errors():
             found = self._redis.mget([keys.product(product_id) for product_id in product_ids])
-        return {
-            product_id: _read(text) for product_id, text in zip(product_ids, found, strict=True) if text is not None
-        }
+        entries = zip(product_ids, map(_read, found), strict=True)
+        return {product_id: entry for product_id, entry in entries if entry}
 
     def put(self, products: Iterable[Product], at: int) -> None:
         """Remember what SQL said at an instant (ms). Raises Unavailable.
@@ -56,6 +55,10 @@ class ProductCache:
                 self._redis.delete(*names)
 
 
-def _read(text: str) -> Cached:
-    data = orjson.loads(text)
-    return Cached(Product(**data["product"]), data["at"])
+def _read(text: str | None) -> Cached | None:
+    """An entry; None also for one that another version of the code wrote: SQL knows better."""
+    try:
+        data = orjson.loads(text or "null")
+        return Cached(Product(**data["product"]), data["at"])
+    except (ValueError, TypeError, KeyError):
+        return None

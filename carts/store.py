@@ -88,7 +88,8 @@ def read_cart(fields: dict[str, str], ttl_ms: int, now_ms: int) -> Cart:
         for name, value in fields.items()
         if name.startswith("q:")
     ]
-    lines.sort(key=lambda line: (line.added_at, line.product_id))
+    # Stable: lines of the same millisecond stay as they stand in the hash, which is as they came.
+    lines.sort(key=lambda line: line.added_at)
     return Cart(fields["id"], int(fields["version"]), tuple(lines), now_ms + ttl_ms if ttl_ms > 0 else None)
 
 

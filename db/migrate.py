@@ -9,23 +9,29 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
-from db.session import Database
+from db.session import Database, database_errors
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x0CECA47
-"""PostgreSQL's advisory lock of our migrations, so that two hosts starting at once take turns."""
+"""PostgreSQL's advisory lock for migrating and seeding."""
 
 
 def upgrade(database: Database) -> None:
-    """Apply what is missing, all in one transaction; harmless when nothing is."""
+    """Apply what is missing, all in one transaction; harmless when nothing is. Raises Unavailable."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with database.engine.execution_options(writes=True).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+    with database_errors(), database.engine.execution_options(writes=True).begin() as connection:
+        take_turns(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def take_turns(connection: Connection) -> None:
+    """Wait until no other host migrates or seeds. SQLite's writing transactions are exclusive anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
 
 
 def is_current(database: Database) -> bool:

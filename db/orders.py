@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db import stock
+from db.bulk import BulkInsert
 from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow
 from shop.checkout import Checkout
 from shop.orders import move
@@ -18,9 +19,9 @@ from shop.settlement import Decision
 
 ORDER_NUMBER = "order_number"
 FIRST_NUMBER = 1001
-_ORDERS = insert(OrderRow.__table__)  # type: ignore[arg-type]
-_ITEMS = insert(OrderItemRow.__table__)  # type: ignore[arg-type]
-_EVENTS = insert(OrderEventRow.__table__)  # type: ignore[arg-type]
+_insert_orders = BulkInsert(OrderRow.__table__)
+_insert_items = BulkInsert(OrderItemRow.__table__)
+_insert_events = BulkInsert(OrderEventRow.__table__)
 
 
 def statuses(session: Session, order_ids: Iterable[str]) -> dict[str, str]:
@@ -34,6 +35,8 @@ def taken_by(session: Session, checkouts: Sequence[Checkout]) -> dict[str, str]:
 
     Only a store that was restored from an older copy can accept a cart or a key again.
     """
+    if not checkouts:
+        return {}
     carts = {checkout.cart_id: checkout.order_id for checkout in checkouts}
     keys: dict[tuple[str, str | None], str] = {
         (c.session_id, c.idempotency_key): c.order_id for c in checkouts if c.idempotency_key
@@ -56,9 +59,9 @@ def taken_by(session: Session, checkouts: Sequence[Checkout]) -> dict[str, str]:
 
 
 def by_key(session: Session, session_id: str, key: str) -> OrderRow | None:
-    """The order that an idempotency key made, however long ago."""
+    """The order that an idempotency key made, however long ago: the one that stands, else the newest."""
     query = select(OrderRow).where(OrderRow.session_id == session_id, OrderRow.idempotency_key == key)
-    return session.scalar(query.order_by(OrderRow.created_at).limit(1))
+    return session.scalar(query.order_by(OrderRow.status == "failed", OrderRow.created_at.desc()).limit(1))
 
 
 def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str, str]:
@@ -83,21 +86,10 @@ def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str
         events.append(_event(order_id, 3, "confirmed", now))
         for line in decision.quote.lines:
             units[line.product_id] += line.quantity
-            movements.append(
-                {
-                    "product_id": line.product_id,
-                    "kind": "sold",
-                    "quantity": -line.quantity,
-                    "order_id": order_id,
-                    "reason": None,
-                    "at": now,
-                }
-            )
-    connection = session.connection()
-    connection.execute(_ORDERS, orders)
-    if items:
-        connection.execute(_ITEMS, items)
-    connection.execute(_EVENTS, events)
+            movements.append(stock.movement(line.product_id, "sold", -line.quantity, now, order_id))
+    _insert_orders(session, orders)
+    _insert_items(session, items)
+    _insert_events(session, events)
     stock.take(session, units, movements)
     return {row["id"]: row["status"] for row in orders}
 

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session, aliased
 from db.models import Category, ProductRow
 from shop.catalogue import Product
 
-_SOLD = (
+MOST_IDS = 10_000
+"""In one statement: databases end at 32,766 or 65,535 parameters, a large batch of large carts does not."""
+_PRICED = (
     ProductRow.id,
     ProductRow.sku,
     ProductRow.name,
@@ -20,10 +22,8 @@ _SOLD = (
     ProductRow.stock_quantity,
     ProductRow.tax_class,
     ProductRow.weight_grams,
-    ProductRow.image_url,
-    ProductRow.options,
-    ProductRow.is_active,
 )
+_SOLD = (*_PRICED, ProductRow.image_url, ProductRow.options, ProductRow.is_active)
 
 
 def load(session: Session, product_ids: Iterable[str]) -> dict[str, Product]:
@@ -33,13 +33,18 @@ def load(session: Session, product_ids: Iterable[str]) -> dict[str, Product]:
 
 
 def lock(session: Session, product_ids: Iterable[str]) -> dict[str, Product]:
-    """Products by id, held until the transaction ends.
+    """Products by id, without what only a page shows, held until the transaction ends.
 
     In id order, so that two settlements that want the same rows cannot deadlock. SQLite ignores
     FOR UPDATE; there the whole transaction is exclusive from its BEGIN.
     """
-    query = select(*_SOLD).where(ProductRow.id.in_(sorted(set(product_ids)))).order_by(ProductRow.id)
-    return {row[0]: _product(row) for row in session.execute(query.with_for_update())}
+    wanted = sorted(set(product_ids))
+    query = select(*_PRICED, ProductRow.is_active).order_by(ProductRow.id).with_for_update()
+    found = {}
+    for first in range(0, len(wanted), MOST_IDS):
+        rows = session.execute(query.where(ProductRow.id.in_(wanted[first : first + MOST_IDS])))
+        found |= {row[0]: Product(*row[:7], is_active=row[7]) for row in rows}
+    return found
 
 
 def _product(row: Any) -> Product:

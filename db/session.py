@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from db.models import CounterRow
-from shop.errors import Unavailable
+from shop.errors import BadSettings, Unavailable
 
 try:
     import pysqlite3.dbapi2 as _newer_sqlite
@@ -26,9 +26,11 @@ except ImportError:  # No wheel for this machine: the standard library's will do
 SQLITE: ModuleType = _newer_sqlite or sqlite3
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 10_000
+READ_ONLY = "25006"
+"""PostgreSQL's word for a write to a server that is not, or not any more, the primary."""
 
 
-class UnusableDatabase(ValueError):
+class UnusableDatabase(BadSettings):
     """DATABASE_URL cannot be used; the message is one line that says what to change."""
 
 
@@ -62,7 +64,10 @@ class Database:
         """Fold SQLite's write-ahead log into the database file and empty it, if nobody is in the way."""
         if self.is_sqlite():
             with database_errors(), self.engine.connect() as connection:
+                # Without patience: while it waits for a reader, a checkpoint keeps every writer out.
+                connection.exec_driver_sql("PRAGMA busy_timeout=0")
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
     def ping(self) -> None:
         """Raise Unavailable unless the database answers and has its tables."""
@@ -82,13 +87,14 @@ class Database:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn a database that is away, locked or out of connections into Unavailable."""
+    """Turn a database that is away, locked, read-only or out of connections into Unavailable."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise Unavailable("The order store is away for a moment.") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        read_only = getattr(error.orig, "sqlstate", None) == READ_ONLY
+        if error.connection_invalidated or read_only:
             raise Unavailable("The order store is away for a moment.") from error
         raise
 
@@ -97,7 +103,7 @@ def make_engine(url: str, pool_size: int = 5) -> Engine:
     """An engine set up as DESIGN section 4 says. Raises UnusableDatabase for a URL we cannot serve."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number.
         raise UnusableDatabase(
             "DATABASE_URL is not a database URL; write sqlite:////path/shop.db or postgresql://..."
         ) from error
@@ -117,6 +123,7 @@ def make_engine(url: str, pool_size: int = 5) -> Engine:
             max_overflow=20,
             pool_timeout=5,
             pool_pre_ping=True,
+            paramstyle="format",  # Positional, as on SQLite: see db.bulk.
             connect_args={"connect_timeout": 3, "options": options},
         )
     raise UnusableDatabase(f"DATABASE_URL: {parsed.drivername} is not supported; use sqlite or postgresql")
@@ -134,6 +141,8 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
         "mmap_size=0",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    # SQLite's own knows only a to z: a search for "Éclair" would not find it.
+    connection.create_function("lower", 1, str.lower, deterministic=True)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, func, insert, select, update
+from sqlalchemy import CursorResult, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
+from db.bulk import BulkInsert
 from db.models import ProductRow, StockMovementRow
 
-_MOVEMENTS = insert(StockMovementRow.__table__)  # type: ignore[arg-type]
+_insert_movements = BulkInsert(
+    StockMovementRow.__table__, "product_id", "kind", "quantity", "order_id", "reason", "at"
+)
 _PRODUCTS = ProductRow.__table__
 _TAKE = (
     update(_PRODUCTS)  # type: ignore[arg-type]
@@ -23,7 +26,7 @@ class Oversold(RuntimeError):
     """A product had fewer units than were decided on, although its row was locked: a bug, nothing is written."""
 
 
-def take(session: Session, units: Mapping[str, int], movements: Sequence[Mapping[str, Any]]) -> None:
+def take(session: Session, units: Mapping[str, int], movements: Sequence[dict[str, Any]]) -> None:
     """Take units off the shelves and write the movements that say so, one for each order and product.
 
     One conditional statement a product; raises Oversold if one of them finds too few.
@@ -35,13 +38,24 @@ def take(session: Session, units: Mapping[str, int], movements: Sequence[Mapping
     assert isinstance(result, CursorResult)
     if result.rowcount != len(rows):
         raise Oversold(f"{result.rowcount} of {len(rows)} products had the stock that was decided on")
-    session.connection().execute(_MOVEMENTS, movements)
+    _insert_movements(session, movements)
+
+
+def movement(product_id: str, kind: str, quantity: int, at: int, order_id: str | None = None) -> dict[str, Any]:
+    """A row of the ledger: `quantity` units more on the shelf, or fewer."""
+    return {
+        "product_id": product_id,
+        "kind": kind,
+        "quantity": quantity,
+        "order_id": order_id,
+        "reason": None,
+        "at": at,
+    }
 
 
 def open_stock(session: Session, product_id: str, quantity: int, at: int) -> None:
     """The first entry of a new product's ledger."""
-    movement = {"product_id": product_id, "kind": "opening", "quantity": quantity, "order_id": None, "at": at}
-    session.connection().execute(_MOVEMENTS, [movement])
+    _insert_movements(session, [movement(product_id, "opening", quantity, at)])
 
 
 def ledger_balance(session: Session, product_id: str) -> int:

@@ -114,6 +114,10 @@ class ShopError(Exception):
         self.extra = extra
 
 
+class BadSettings(ValueError):
+    """The shop cannot start as it is set up; the message is one line that says what to change."""
+
+
 class Invalid(ShopError):
     code = "bad_request"
 

@@ -164,6 +164,9 @@ def explain(quote: Quote, digits: int) -> list[Step]:
         if quote.prices_include_tax:
             formula = f"{money(base)} x {percent(ppm)} / (100 + {percent(ppm)})"
         steps.append(Step(f"{name} on {what}", formula, _decimal(Fraction(base * ppm, divisor * 10**digits)), tax))
+    for t in quote.tax_lines:
+        formula = f"sum of its taxes, on {money(t.base_minor)}"
+        steps.append(Step(f"{t.name} {percent(t.rate_ppm)} %", formula, money(t.tax_minor), t.tax_minor))
     steps.append(Step("Tax", "sum of the taxes, each rounded half up", money(quote.tax_minor), quote.tax_minor))
     formula = "subtotal + shipping, tax included" if quote.prices_include_tax else "subtotal + shipping + tax"
     steps.append(Step("Total", formula, money(quote.total_minor), quote.total_minor))

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic import ValidationInfo as Info
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from shop.errors import BadSettings
 from shop.money import exponent, parse_amount
 
 MILLION = 1_000_000
 _PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4})?")
 
 
-class RulesError(ValueError):
+class RulesError(BadSettings):
     """`shop.toml` cannot be used; the message is one line that names the place and what to change."""
 
 
@@ -38,11 +40,31 @@ def _percent(value: Any) -> int:
     return int(Decimal(value) * 10_000)
 
 
+def _written(pattern: str, how: str) -> AfterValidator:
+    """A text of this form; `how` tells the merchant how to write it."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"write {how}, not {value!r}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _misplaced(message: str, *path: str | int) -> PydanticCustomError:
+    """A mistake between keys that are right by themselves; `path` leads from the section to the one to change."""
+    return PydanticCustomError("misplaced", "{message}", {"message": message, "path": path})
+
+
 Amount = Annotated[int, BeforeValidator(_amount)]
 RatePpm = Annotated[int, BeforeValidator(_percent)]
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
-Region = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,3}$")]
-Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Currency = Annotated[str, _written("[A-Z]{3}", 'the currency as three capital letters, such as "EUR"')]
+Country = Annotated[str, _written("[A-Z]{2}", 'the country as two capital letters, such as "DE"')]
+Served = Annotated[
+    str, _written(r"[A-Z]{2}|\*", 'a country as two capital letters, such as "DE", or "*" for every one')
+]
+Region = Annotated[str, _written("[A-Z0-9]{1,3}", 'the region as up to three capital letters or digits, such as "CA"')]
+Id = Annotated[str, _written("[a-z][a-z0-9_]{0,31}", 'a short name in small letters, such as "express_2"')]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -88,14 +110,22 @@ class TaxRules(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        known = ", ".join(self.classes)
+        if len(set(self.classes)) < len(self.classes):
+            raise _misplaced(f"every class must be named once, not {known}", "classes")
         if self.shipping != "as_goods" and self.shipping not in self.classes:
-            raise ValueError(f"shipping: {self.shipping!r} is none of the classes {self.classes}")
+            raise _misplaced(f"write as_goods or one of the classes ({known}), not {self.shipping!r}", "shipping")
         seen = set()
         for i, rule in enumerate(self.rules):
-            if set(rule.rates) != set(self.classes):
-                raise ValueError(f"rules[{i}] ({rule.name}): give a rate for each of the classes {self.classes}")
+            if unknown := [name for name in rule.rates if name not in self.classes]:
+                raise _misplaced(f"this is none of the classes ({known})", "rules", i, "rates", unknown[0])
+            if missing := [name for name in self.classes if name not in rule.rates]:
+                raise _misplaced(f"{rule.name} has no rate for {', '.join(missing)}", "rules", i, "rates")
             if (place := (rule.country, rule.region)) in seen:
-                raise ValueError(f"rules[{i}] ({rule.name}): there is a rule for {rule.country} {rule.region} already")
+                where = f"{rule.country}, region {rule.region}" if rule.region else rule.country
+                raise _misplaced(
+                    f"there is a rule for {where} already", "rules", i, "region" if rule.region else "country"
+                )
             seen.add(place)
         return self
 
@@ -105,7 +135,7 @@ class ShippingMethod(Section):
 
     id: Id
     name: Text
-    countries: Annotated[list[Country | Literal["*"]], Field(min_length=1)]
+    countries: Annotated[list[Served], Field(min_length=1)]
     base: Amount
     per_kg: Amount = 0
     per_item: Amount = 0
@@ -114,6 +144,12 @@ class ShippingMethod(Section):
     days: Annotated[list[Annotated[int, Field(ge=0, le=365)]], Field(min_length=2, max_length=2)]
     """Estimated working days, from and to."""
     pickup: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.days[0] > self.days[1]:
+            raise _misplaced(f"write the smaller number of days first, not {self.days}", "days")
+        return self
 
     def serves(self, country: str) -> bool:
         return country in self.countries or "*" in self.countries
@@ -137,7 +173,7 @@ class PaymentRules(Section):
 
 class Rules(Section):
     name: Text
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: Currency
     cart: CartRules = CartRules()
     tax: TaxRules
     shipping: ShippingRules
@@ -150,9 +186,11 @@ class Rules(Section):
             "payment": self.payment.methods,
         }
         for section, methods in sections.items():
-            ids = [method.id for method in methods]
-            if len(set(ids)) < len(ids):
-                raise ValueError(f"{section}.methods: every id must be unique, not {ids}")
+            seen = set()
+            for i, method in enumerate(methods):
+                if method.id in seen:
+                    raise _misplaced(f"there is a method {method.id!r} already", section, "methods", i, "id")
+                seen.add(method.id)
         return self
 
     @property
@@ -172,32 +210,77 @@ def parse(text: str, source: str = "shop.toml") -> Rules:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RulesError(f"{source}: {error}") from error
+        *_, (line, _) = _statements(text)
+        raise RulesError(f"{source}:{line}: this is not TOML: {error}") from error
     digits = exponent(str(data.get("currency", "")))
     try:
         return Rules.model_validate(data, context={"digits": digits})
     except ValidationError as error:
-        first = error.errors()[0]
-        path = [part for part in first["loc"] if part in data or not isinstance(part, str) or part.islower()]
-        key = ".".join(str(part) for part in path) or "the file"
-        message = first["msg"].removeprefix("Value error, ")
-        raise RulesError(f"{source}:{_line_of(text, path)}: {key}: {message}") from error
+        # An unknown key first: it is often the misspelling of one that another error misses.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        path = [*first["loc"], *first.get("ctx", {}).get("path", ())]
+        key = ".".join(part for part in path if isinstance(part, str))
+        message = " ".join(f"{key}: {_message(first)}".split())
+        raise RulesError(f"{source}:{_line_of(text, path)}: {message}") from error
+
+
+_MESSAGES = {
+    "missing": "this key is missing",
+    "extra_forbidden": "there is no such key",
+    "string_type": "write a text, in quotes",
+    "string_too_short": "this must not be empty",
+    "string_too_long": "write at most {max_length} characters",
+    "int_type": "write a whole number, without quotes",
+    "greater_than_equal": "write a number of at least {ge}",
+    "less_than_equal": "write a number of at most {le}",
+    "bool_type": "write true or false, without quotes",
+    "list_type": "write a list: values in [ ], or a table under [[ ]] for each",
+    "too_short": "list at least {min_length}",
+    "too_long": "list at most {max_length}",
+    "model_type": "write a table: keys and values in {{ }}, or below a line in [ ]",
+    "dict_type": "write a table: keys and values in {{ }}, or below a line in [ ]",
+}
+"""What pydantic's errors are to a merchant."""
+
+
+def _message(error: ErrorDetails) -> str:
+    if known := _MESSAGES.get(error["type"]):
+        return known.format(**error.get("ctx", {}))
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _line_of(text: str, path: Sequence[str | int]) -> int:
-    """The line where a key stands, or the last of its enclosing tables that the text has (1 if none)."""
-    lines = text.splitlines()
-    at, table = 0, ""
-    for part in path:
-        if isinstance(part, int):
-            heads = [i for i, line in enumerate(lines) if line.strip().startswith(f"[[{table}]]")]
-            at = heads[part] if part < len(heads) else at
+    """The line that brings a key, or the last of its enclosing tables that the text has (1 if none)."""
+    at, reached = 1, 0
+    for line, data in _statements(text):
+        depth = _depth(data, path)
+        if depth > reached:
+            at, reached = line, depth
+    return at
+
+
+def _statements(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each statement's first line and all that the text has said by its end; a broken one comes last, with nothing.
+
+    TOML has no other way to be asked for its lines: a text that ends inside a statement cannot be read.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    first = 1
+    for end in range(1, len(lines) + 1):
+        try:
+            data = tomllib.loads("\n".join(lines[:end]))
+        except tomllib.TOMLDecodeError:
             continue
-        table = f"{table}.{part}" if table else part
-        head = re.compile(rf"\s*\[\[?\s*{re.escape(table)}\s*\]")
-        key = re.compile(rf'\s*"?{re.escape(part)}"?\s*=')
-        found = next((i for i in range(len(lines)) if head.match(lines[i])), None)
-        if found is None:
-            found = next((i for i in range(at, len(lines)) if key.match(lines[i])), at)
-        at = found
-    return at + 1
+        yield first, data
+        first = end + 1
+    yield first, {}
+
+
+def _depth(data: Any, path: Sequence[str | int]) -> int:
+    """How many steps of a path exist in the data."""
+    for depth, part in enumerate(path):
+        try:
+            data = data[part]
+        except (KeyError, IndexError):
+            return depth
+    return len(path)

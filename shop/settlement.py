@@ -7,13 +7,13 @@ stock stands in the confirmed quotes and nowhere else (P4), no total exceeds wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shop.cart import line_fault
 from shop.catalogue import Product
 from shop.checkout import Checkout
 from shop.errors import CODES, Fault
-from shop.money import format_amount
+from shop.money import exponent, format_amount
 from shop.orders import Failure
 from shop.pricing import Quote, price
 from shop.rules import Rules
@@ -47,9 +47,7 @@ def decide(
         decision = _repeated(checkout, first) if first else _decide(checkout, shelf, rules)
         if decision.failure is None:
             for line in decision.quote.lines:
-                product = shelf[line.product_id]
-                left = product.stock_quantity - line.quantity
-                shelf[line.product_id] = replace(product, stock_quantity=left)
+                shelf[line.product_id] = shelf[line.product_id].less(line.quantity)
         decisions.append(decision)
     return decisions
 
@@ -70,14 +68,15 @@ def _decide(checkout: Checkout, shelf: Mapping[str, Product], rules: Rules) -> D
         return Decision(checkout, checkout.quote, _failed(faults))
     quote = price([(shelf[product_id], quantity) for product_id, quantity in wanted], method, destination, rules)
     if quote.currency != checkout.quote.currency or quote.total_minor > checkout.quote.total_minor:
-        return Decision(checkout, checkout.quote, _failed([_risen(checkout.quote, quote, rules.digits)]))
+        return Decision(checkout, checkout.quote, _failed([_risen(checkout.quote, quote)]))
     return Decision(checkout, quote)
 
 
-def _risen(shown: Quote, now: Quote, digits: int) -> Fault:
-    was, is_now = format_amount(shown.total_minor, digits), format_amount(now.total_minor, digits)
-    message = f"The total is {is_now} {now.currency} now; {was} {shown.currency} was shown."
-    return Fault("price_changed", message)
+def _risen(shown: Quote, now: Quote) -> Fault:
+    was, is_now = (
+        f"{format_amount(quote.total_minor, exponent(quote.currency))} {quote.currency}" for quote in (shown, now)
+    )
+    return Fault("price_changed", f"The total is {is_now} now; {was} was shown.")
 
 
 def _failed(faults: list[Fault]) -> Failure:

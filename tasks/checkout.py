@@ -12,7 +12,7 @@ from db import orders, products
 from shop.checkout import Address, Checkout
 from shop.errors import Unavailable
 from shop.pricing import Quote
-from shop.settlement import Decision, decide, give_up
+from shop.settlement import decide, give_up
 from shop.shipping import ShippingCost
 from tasks.runtime import Runtime, current
 
@@ -36,18 +36,15 @@ def settle() -> int:
     until = time.monotonic() + LONGEST_RUN_SECONDS
     settled = 0
     threw: set[str] = set()
-    while inbox.hold_lease(runtime.worker):
-        waiting = inbox.peek(runtime.settle_batch + len(threw))
-        batch = [checkout for checkout in waiting if checkout.order_id not in threw]
-        if not batch:
-            break
-        threw |= settle_batch(runtime, batch)
-        settled += len(batch)
+    while inbox.hold_lease(runtime.worker) and (batch := inbox.peek(runtime.settle_batch, skip=threw)):
+        failed = settle_batch(runtime, batch)
+        threw |= failed
+        settled += len(batch) - len(failed)
         if time.monotonic() > until:
             runtime.bell.ring()
             break
     inbox.release_lease(runtime.worker)
-    return settled - len(threw)
+    return settled
 
 
 def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> set[str]:
@@ -56,10 +53,11 @@ def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> set[str]:
     Raises Unavailable when a store is away: then nothing is anybody's fault, and upkeep rings again.
     """
     try:
-        _commit(runtime, batch)
+        runtime.inbox.settled(*commit(runtime, batch))
     except Unavailable:
         raise
     except Exception:
+        # Whatever it is, one poisoned checkout must not hold up the others.
         log.exception("settle.batch_threw", checkouts=len(batch))
         return {waiting.order_id for waiting in batch if not _settled_alone(runtime, waiting)}
     return set()
@@ -67,45 +65,41 @@ def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> set[str]:
 
 def _settled_alone(runtime: Runtime, waiting: Waiting) -> bool:
     try:
-        _commit(runtime, [waiting])
+        runtime.inbox.settled(*commit(runtime, [waiting]))
     except Unavailable:
         raise
     except Exception:
+        # Counted; after the last try the shopper gets an answer and the cart.
         tries = runtime.inbox.count_try(waiting.order_id)
         log.exception("settle.threw", order_id=waiting.order_id, tries=tries)
-        if tries < MOST_TRIES:
-            return False
-        _give_up(runtime, waiting, tries)
+        return tries >= MOST_TRIES and _given_up(runtime, waiting, tries)
     return True
 
 
-def _commit(runtime: Runtime, batch: Sequence[Waiting]) -> None:
+def commit(runtime: Runtime, batch: Sequence[Waiting]) -> tuple[list[Settled], set[str]]:
+    """Write a batch's orders in one transaction: when this returns, it has happened.
+
+    Answers what the inbox must be told: what SQL says of each, and the products whose stock moved.
+    """
     started = time.perf_counter()
-    if orphans := [waiting.order_id for waiting in batch if not waiting.session_id]:
-        # Never seen: an id comes into the inbox together with its hash, which has no end before this.
-        for order_id in orphans:
-            log.error("settle.no_snapshot", order_id=order_id)
-            runtime.inbox.forget(order_id)
-    batch = [waiting for waiting in batch if waiting.session_id]
-    wanted = {line.product_id for waiting in batch if waiting.checkout for line in waiting.checkout.quote.lines}
-    now = runtime.now()
+    lines = [line for waiting in batch if waiting.checkout for line in waiting.checkout.quote.lines]
     with runtime.database.writing() as session:
-        on_hand = products.lock(session, wanted)
+        on_hand = products.lock(session, {line.product_id for line in lines})
         statuses = orders.statuses(session, [waiting.order_id for waiting in batch])
         fresh = [_readable(waiting) for waiting in batch if waiting.order_id not in statuses]
-        decisions: list[Decision] = []
-        if fresh:
-            decisions = decide(fresh, on_hand, runtime.rules, orders.taken_by(session, fresh))
-            statuses |= orders.write(session, decisions, now)
-    # Here it has happened. Everything below only tidies up, and the next run would do it again.
-    sold = {line.product_id for decision in decisions if not decision.failure for line in decision.quote.lines}
-    runtime.inbox.settled([Settled(w.order_id, w.session_id, statuses[w.order_id]) for w in batch], sold)
+        decisions = decide(fresh, on_hand, runtime.rules, orders.taken_by(session, fresh))
+        statuses |= orders.write(session, decisions, runtime.now())
+    sold: set[str] = set()
+    failed = 0
     for decision in decisions:
-        if decision.failure:
+        if decision.failure is None:
+            sold.update(line.product_id for line in decision.quote.lines)
+        else:
+            failed += 1
             log.info("order.failed", order_id=decision.checkout.order_id, code=decision.failure.code)
-    confirmed = sum(decision.failure is None for decision in decisions)
     ms = round((time.perf_counter() - started) * 1000, 1)
-    log.info("settle.batch", checkouts=len(batch), confirmed=confirmed, failed=len(decisions) - confirmed, ms=ms)
+    log.info("settle.batch", checkouts=len(batch), confirmed=len(decisions) - failed, failed=failed, ms=ms)
+    return [Settled(w.order_id, w.session_id, statuses[w.order_id]) for w in batch], sold
 
 
 class UnreadableSnapshot(ValueError):
@@ -118,20 +112,25 @@ def _readable(waiting: Waiting) -> Checkout:
     return waiting.checkout
 
 
-def _give_up(runtime: Runtime, waiting: Waiting, tries: int) -> None:
-    """Write the end of a checkout that cannot be settled; with its data if they can be written, else without."""
-    blank = _blank(waiting)
+def _given_up(runtime: Runtime, waiting: Waiting, tries: int) -> bool:
+    """Write the end of a checkout that cannot be settled; with its data if they can be written, else without.
+
+    False when SQL takes neither: then it stays in the inbox, for what no row tells has not ended.
+    """
+    order_id, blank = waiting.order_id, _blank(waiting)
     for checkout in (waiting.checkout or blank, blank):
         try:
             with runtime.database.writing() as session:
-                orders.write(session, [give_up(checkout, tries)], runtime.now())
+                written = orders.statuses(session, [order_id])
+                written = written or orders.write(session, [give_up(checkout, tries)], runtime.now())
         except Unavailable:
             raise
         except Exception:
-            log.exception("settle.give_up_threw", order_id=waiting.order_id)
+            log.exception("settle.give_up_threw", order_id=order_id)
             continue
-        break
-    runtime.inbox.settled([Settled(waiting.order_id, waiting.session_id, "failed")])
+        runtime.inbox.settled([Settled(order_id, waiting.session_id, written[order_id])])
+        return True
+    return False
 
 
 def _blank(waiting: Waiting) -> Checkout:

@@ -6,8 +6,15 @@ import ctypes
 import os
 import signal
 import sys
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
+
+
+def fail(message: object) -> NoReturn:
+    """End with one line on standard error."""
+    print(f"oncecart: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(2)
 
 
 def die_with_parent(sig: int = signal.SIGTERM) -> None:

@@ -32,7 +32,9 @@ class ForeignJob(RuntimeError):
 
 
 class OurJob(Job):
-    """A job that runs only our own functions, whatever its hash in Redis says."""
+    """A job that runs only our own functions, and no callbacks, whatever its hash in Redis says."""
+
+    success_callback = failure_callback = stopped_callback = None
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -42,9 +44,14 @@ class OurJob(Job):
         return function
 
 
-def connect_queue(url: str) -> Redis:
-    """A client for RQ: bytes, and short patience, so that a worker is back soon after its server is."""
-    return Redis.from_url(url, retry=Retry(ConstantBackoff(0.1), 2), socket_connect_timeout=1.0, socket_timeout=5.0)
+def connect_queue(url: str, retries: int = 1) -> Redis:
+    """A client for RQ, which wants bytes.
+
+    Who rings must not wait for a server that is away; a worker tries every tenth of a second, so that
+    it is back as soon as its server is.
+    """
+    retry = Retry(ConstantBackoff(0.1), retries)
+    return Redis.from_url(url, retry=retry, socket_connect_timeout=1.0, socket_timeout=5.0)
 
 
 def open_queue(name: str, connection: Redis) -> Queue:

@@ -18,11 +18,12 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, PreconditionFailed, RequestEntityTooLarge
 from werkzeug.http import generate_etag
 
 from shop.errors import Fault, InvalidParameter, MalformedJson, UnsupportedMediaType, ValidationFailed
 from web.problems import MEDIA_TYPE, validation_faults
+from web.requests import MOST_BODY_BYTES
 from web.schemas import Problem
 
 JSON = "application/json"
@@ -32,8 +33,11 @@ def read_body(model: type[BaseModel]) -> BaseModel:
     """The request's JSON body as a model. Raises UnsupportedMediaType, MalformedJson or ValidationFailed."""
     if request.mimetype != JSON:
         raise UnsupportedMediaType("Send the body with Content-Type: application/json.")
+    body = request.get_data()
+    if len(body) > MOST_BODY_BYTES:
+        raise RequestEntityTooLarge
     try:
-        return model.model_validate_json(request.get_data())
+        return model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":
@@ -92,6 +96,8 @@ def answer(value: Any) -> Any:
     if request.method in ("GET", "HEAD") and response.status_code == 200:
         response.add_etag()
         response.make_conditional(request)
+        if response.status_code == 412:
+            raise PreconditionFailed("This is not what If-Match names.")
     return response
 
 
@@ -141,7 +147,11 @@ class Api(_OurViews, OpenAPI):
 
     def generate_spec_json(self) -> None:
         super().generate_spec_json()  # type: ignore[no-untyped-call]
-        schemas = self.spec_json["components"]["schemas"]
+        components = self.spec_json["components"]
+        # The library writes what there is none of as null, which OpenAPI does not allow.
+        for name in [name for name, value in components.items() if value is None]:
+            del components[name]
+        schemas = components["schemas"]
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(problem.pop("$defs", {}))
         schemas["Problem"] = problem

@@ -25,9 +25,9 @@ class Catalogue:
         self._away_until = 0.0
 
     def require(self, product_id: str) -> Product:
-        """One product. Raises ProductNotFound, or Unavailable when neither store can tell."""
+        """One active product. Raises ProductNotFound, or Unavailable when neither store can tell."""
         found = self.find([product_id]).get(product_id)
-        if found is None:
+        if found is None or not found.is_active:
             raise ProductNotFound(f"There is no product {product_id}.")
         return found
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import orjson
 from uuid_utils import uuid7
 
+from carts.connection import RETRY_AFTER_SECONDS
 from carts.inbox import Accepted, Changed, Empty, Mismatch, Replayed
 from db import orders
 from shop.cart import Cart, unsellable
@@ -33,7 +34,7 @@ from shop.money import exponent, format_amount, parse_amount
 from shop.pricing import Quote, price
 from shop.rules import Destination, Rules, ShippingMethod
 from shop.shipping import methods_for
-from web.follow import read_order
+from web.follow import follow, read_order
 from web.schemas import AddressIn, CheckoutIn, OrderOut, SameAsShipping
 from web.services import Services
 from web.views import pending_order
@@ -76,21 +77,36 @@ def idempotency_key(header: str | None) -> str | None:
     return match[1] or match[2]
 
 
-def fingerprint(body: bytes) -> str:
-    """Equal for bodies that mean the same JSON: the order of members and white space do not count."""
-    return hashlib.sha256(orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)).hexdigest()
+def fingerprint(body: CheckoutIn) -> str:
+    """Equal for bodies that mean the same: how the JSON was spelled does not count."""
+    given = body.model_dump(exclude_unset=True)  # A field that is new and left out must not change it.
+    return hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def accept(services: Services, session_id: str, body: CheckoutIn, key: str | None, raw_body: bytes) -> Outcome:
+def finished(services: Services, accepted: Outcome, session_id: str, seconds: int) -> tuple[OrderOut | None, int]:
+    """The accepted order if it is terminal in time, and the seconds after which to ask again if not.
+
+    A store that goes away now is no error: the checkout is accepted, and its outcome can be read later.
+    """
+    try:
+        order, retry_after = follow(services, accepted.order_id, session_id, seconds)
+    except Unavailable:
+        return None, RETRY_AFTER_SECONDS
+    return order if order.terminal else None, retry_after
+
+
+def accept(services: Services, session_id: str, body: CheckoutIn, key: str | None) -> Outcome:
     """Accept the session's cart as a checkout, durably and once; ring the worker.
 
     Raises the Conflict, Invalid or Unavailable that stands against it; nothing is changed then.
     """
-    print_ = fingerprint(raw_body)
-    if key and (seen := services.inbox.replay(session_id, key, print_)):
-        return _seen(seen)
+    print_ = fingerprint(body)
     for _ in range(MOST_PRICINGS):
         cart = services.carts.get(session_id)
+        # The cart first: if a twin of this request claims it after our look, the key tells; the other
+        # way round the twin could claim it between the two, and we would find neither key nor cart.
+        if key and (seen := services.inbox.replay(session_id, key, print_)):
+            return _seen(seen)
         if not cart.lines:
             return _answer_empty(services, session_id, key, print_)
         checkout = _priced(services, session_id, cart, body, key, print_)

@@ -17,13 +17,13 @@ from web.views import order_out, order_summary, pending_order, pending_summary
 LONGEST_WAIT_SECONDS = 25
 OPEN_RETRY_AFTER_SECONDS = 1
 CROWDED_RETRY_AFTER_SECONDS = 3
-_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})\"?", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*(\"?)([0-9]{1,30})\1\s*(?:$|[,;])", re.IGNORECASE)
 
 
 def wait_seconds(prefer: str | None) -> int:
     """How long a Prefer header (RFC 7240) asks us to hold the answer, at most 25 s; 0 when it does not."""
     match = _WAIT.search(prefer or "")
-    return min(int(match[1]), LONGEST_WAIT_SECONDS) if match else 0
+    return min(int(match[2]), LONGEST_WAIT_SECONDS) if match else 0
 
 
 def read_order(services: Services, order_id: str, session_id: str) -> OrderOut:
@@ -89,12 +89,13 @@ def follow(
 def history(services: Services, session_id: str, per_page: int, cursor: str | None) -> OrdersOut:
     """The session's orders, newest first; on the first page those too that are not in SQL yet."""
     before = services.cursors.read(cursor, "orders") if cursor else None
+    # These first: one that is settled after this look is in SQL by the next.
+    waiting = [] if before else _waiting_ids(services, session_id)
     with services.database.reading() as session:
         rows = list(orders.history(session, session_id, per_page + 1, before and (before[0], before[1])))
         more = len(rows) > per_page
         rows = rows[:per_page]
         counts = orders.items(session, [row.id for row in rows])
-        waiting = _waiting_ids(services, session_id) if cursor is None else []
         known = orders.statuses(session, waiting) if waiting else {}
     entries = _pending(services, session_id, [order_id for order_id in waiting if order_id not in known])
     entries += [order_summary(row, len(counts[row.id]), exponent(row.currency)) for row in rows]

@@ -45,3 +45,11 @@ def configure_logging(level: str, process: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+GRANIAN: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"_granian": {"level": "ERROR", "handlers": [], "propagate": True}},
+}
+"""Granian's own records go the same way, errors only: it warns of our many threads, which mostly wait."""

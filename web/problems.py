@@ -15,6 +15,7 @@ from carts.connection import RETRY_AFTER_SECONDS
 from shop import errors
 from shop.errors import CODES, Fault, ShopError
 from web.requests import request_id
+from web.schemas import UNION_TAGS
 
 STATUS: dict[type[ShopError], int] = {
     errors.Invalid: 400,
@@ -67,7 +68,7 @@ def validation_faults(error: ValidationError, parameters: bool) -> list[Fault]:
     """Each thing pydantic found wrong, with a JSON pointer into the body or the parameter's name."""
     faults = []
     for found in error.errors(include_url=False, include_input=False, include_context=False):
-        path = [str(part) for part in found["loc"]]
+        path = [str(part) for part in found["loc"] if part not in UNION_TAGS]
         message = found["msg"].removeprefix("Value error, ")
         kind = "validation_failed"
         if parameters:

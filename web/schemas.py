@@ -7,9 +7,19 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    EmailStr,
+    Field,
+    StringConstraints,
+    Tag,
+)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -33,6 +43,7 @@ MoneyIn = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,3})?$")]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-22T21:30:00.120Z"])]
 MethodId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Quantity = Annotated[int, Field(ge=1, le=10_000)]
+Cursor = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 def instant(ms: int) -> str:
@@ -90,15 +101,36 @@ class SameAsShipping(In):
     same_as_shipping: Literal[True]
 
 
+UNION_TAGS = frozenset({"(address)", "(same)"})
+"""What pydantic puts into an error's place beside the members of the body; see problems.validation_faults."""
+
+
+def _billing_kind(value: Any) -> str:
+    same = isinstance(value, SameAsShipping) or (isinstance(value, dict) and "same_as_shipping" in value)
+    return "(same)" if same else "(address)"
+
+
+# Told apart by a member, so that only the faults of what was meant are reported.
+BillingIn = Annotated[
+    Annotated[AddressIn, Tag("(address)")] | Annotated[SameAsShipping, Tag("(same)")], Discriminator(_billing_kind)
+]
+
+
 class QuoteIn(In):
     shipping_info: AddressIn | None = Field(None, description="Not needed for a pick-up.")
     shipping_method: MethodId | None = Field(None, description="Left out: the first that serves the address.")
 
 
+def _bare(value: Any) -> Any:
+    if isinstance(value, str) and "<" in value:  # EmailStr would drop the name and keep the address
+        raise ValueError("give the address alone, without a name")
+    return value
+
+
 class CheckoutIn(In):
-    email: EmailStr = Field(examples=["ada@example.com"], max_length=254)
+    email: Annotated[EmailStr, BeforeValidator(_bare)] = Field(examples=["ada@example.com"], max_length=254)
     shipping_info: AddressIn | None = Field(None, description="Not needed for a pick-up.")
-    billing_info: AddressIn | SameAsShipping = Field(default=SameAsShipping(same_as_shipping=True))
+    billing_info: BillingIn = Field(default=SameAsShipping(same_as_shipping=True))
     shipping_method: MethodId = Field(examples=["standard"])
     payment_method: MethodId = Field(examples=["invoice"])
     expected_total: MoneyIn | None = Field(
@@ -135,7 +167,7 @@ def _facets(value: str) -> str:
 class ProductsQuery(Query):
     page: Annotated[int, Field(ge=1, le=10_000)] | None = None
     per_page: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(max_length=500, description="`page.next_cursor` of the page before.")] | None = None
+    cursor: Cursor | None = Field(None, description="`page.next_cursor` of the page before.")
     category: Line100 | None = Field(None, description="A category's id or name.")
     min_price: MoneyIn | None = None
     max_price: MoneyIn | None = None
@@ -150,7 +182,7 @@ class ProductsQuery(Query):
 
 class OrdersQuery(Query):
     per_page: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(max_length=500)] | None = None
+    cursor: Cursor | None = None
 
 
 class PreferHeader(BaseModel):

@@ -1,27 +1,32 @@
-"""Serving the application with Granian: `python app.py`."""
+"""Serving the application with Granian: `python app.py`, or `python -m web.serve`, which starts lighter.
+
+The process that listens never imports the application; those that serve do, each for itself.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
 from carts.connection import connect
-from shop.errors import Unavailable
-from tasks.processes import die_with_parent
-from web.log import configure_logging
-from web.settings import BadSettings, Settings, fail, read_rules, read_settings, secret_key
+from shop.errors import BadSettings
+from tasks.processes import die_with_parent, fail
+from web.log import GRANIAN, configure_logging
+from web.settings import Settings, read_rules, read_settings, secret_key
 from web.stores import check_redis
 
-STOP_SECONDS = 3
+STOP_SECONDS = 1
 """How long requests under way may take after SIGTERM; those that only wait for news are cut off."""
 
 
-def serve(target: str) -> None:
+APPLICATION = "app:create_served_app"
+
+
+def serve(target: str = APPLICATION) -> None:
     """Serve a WSGI factory named `module:function` until told to stop; settings are checked first."""
     try:
         settings = read_settings()
@@ -43,7 +48,8 @@ def serve(target: str) -> None:
         backpressure=settings.web_threads,
         http=HTTPModes.http1,
         websockets=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
+        log_dictconfig=GRANIAN,
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=STOP_SECONDS,
@@ -55,9 +61,8 @@ def check(settings: Settings) -> None:
     read_rules(settings.shop_file)
     secret_key(settings)
     check_port(settings)
-    # A Redis that is away may come later; until then the catalogue is served and the rest answers 503.
-    with suppress(Unavailable):
-        check_redis(settings, connect(settings.redis_url))
+    with connect(settings.redis_url) as redis:
+        check_redis(settings, redis)
 
 
 def check_port(settings: Settings) -> None:
@@ -72,3 +77,7 @@ def check_port(settings: Settings) -> None:
             raise BadSettings(
                 f"PORT: cannot listen on {where} ({error.strerror}); choose another PORT or HOST"
             ) from error
+
+
+if __name__ == "__main__":
+    serve()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from flask import current_app
@@ -16,14 +15,13 @@ from carts.products import ProductCache
 from carts.store import Carts
 from carts.workers import Heartbeats
 from db.session import Database
-from shop.errors import Unavailable
 from shop.rules import Rules
 from tasks.queues import CHECKOUT, Bell, connect_queue, open_queue
 from web.catalogue import Catalogue
 from web.cursors import Cursors
 from web.sessions import Sessions
 from web.settings import Settings, read_rules, secret_key
-from web.stores import check_redis, now_ms, open_database
+from web.stores import check_redis, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +76,9 @@ def connect_services(settings: Settings) -> Services:
     """
     rules = read_rules(settings.shop_file)
     key = secret_key(settings)
-    database = open_database(settings, pool_size=16)
+    database = Database(settings.database_url, pool_size=16)
     redis = connect(settings.redis_url)
-    with suppress(Unavailable):
-        check_redis(settings, redis)
+    check_redis(settings, redis)
     secrets = [*reversed(settings.secret_key_fallbacks), key]
     return assemble(settings, rules, redis, connect_queue(settings.redis_url), database, secrets)
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shop.rules import Rules, RulesError, parse
+from shop.errors import BadSettings
+from shop.rules import Rules, parse
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-class BadSettings(ValueError):
-    """The shop cannot start as it is set up; the message is one line that says what to change."""
 
 
 class Settings(BaseSettings):
     """One field a setting; the README's table of settings is checked against these by a test."""
 
-    model_config = SettingsConfigDict(frozen=True, env_file=".env", env_file_encoding="utf-8", extra="ignore")
+    model_config = SettingsConfigDict(
+        frozen=True, env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+    )
 
     host: str = Field("127.0.0.1", description="The address to listen on; `0.0.0.0` for all.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(8000, description="The port to listen on.")
@@ -64,6 +61,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is not an origin such as https://shop.example (no path, no *)")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and parts.scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("write redis://host:6379, rediss://host:6379 or unix:///path/to/socket")
+        parts.port  # noqa: B018 - reading it raises ValueError if it is none
+        return value
+
     @field_validator("secret_key", "secret_key_fallbacks")
     @classmethod
     def _long_enough(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -99,8 +105,6 @@ def read_rules(path: Path) -> Rules:
     """The merchant's rules. Raises BadSettings with file, line and key."""
     try:
         return parse(path.read_text(encoding="utf-8"), path.name)
-    except RulesError as error:
-        raise BadSettings(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"SHOP_FILE: cannot read {path}: {error}") from error
 
@@ -111,7 +115,7 @@ def prepare_var_dir(settings: Settings) -> None:
         settings.var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = settings.var_dir / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process that starts with us may have been first
     except OSError as error:
         raise BadSettings(f"VAR_DIR: cannot write to {settings.var_dir}: {error.strerror}") from error
 
@@ -123,7 +127,7 @@ def secret_key(settings: Settings) -> str:
     path = settings.var_dir / "secret_key"
     prepare_var_dir(settings)
     if not path.exists():
-        mine = path.with_name(f".secret_key.{os.getpid()}")
+        mine = path.with_name(f".secret_key.{secrets.token_hex(8)}")
         mine.touch(mode=0o600)
         mine.write_text(secrets.token_urlsafe(32))
         # A hard link, whole or not at all: of several processes that start at once, one's key stays.
@@ -134,9 +138,3 @@ def secret_key(settings: Settings) -> str:
     if len(key) < 16:
         raise BadSettings(f"SECRET_KEY: {path} is too short; delete it for a new one, or set SECRET_KEY")
     return key
-
-
-def fail(message: object) -> NoReturn:
-    """End with one line on standard error."""
-    print(f"oncecart: {message}", file=sys.stderr, flush=True)
-    raise SystemExit(2)

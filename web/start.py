@@ -19,15 +19,15 @@ import urllib.request
 from carts.connection import connect
 from db import seed
 from db.migrate import upgrade
-from db.session import sqlite_warning
-from shop.errors import Unavailable
-from tasks.processes import die_with_parent
+from db.session import Database, sqlite_warning
+from shop.errors import BadSettings, Unavailable
+from tasks.processes import die_with_parent, fail
 from web.serve import check_port
-from web.settings import ROOT, BadSettings, Settings, fail, prepare_var_dir, read_rules, read_settings, secret_key
-from web.stores import check_redis, open_database
+from web.settings import ROOT, Settings, prepare_var_dir, read_rules, read_settings, secret_key
+from web.stores import check_redis
 
 READY_SECONDS = 60
-STOP_SECONDS = 4.5
+STOP_SECONDS = 4.7
 
 
 def take_folder(settings: Settings) -> int:
@@ -56,8 +56,9 @@ def prepare(settings: Settings) -> None:
     secret_key(settings)
     check_port(settings)
     if not settings.brings_redis:
-        check_redis(settings, connect(settings.redis_url))
-    database = open_database(settings, pool_size=1)
+        with connect(settings.redis_url) as redis:
+            check_redis(settings, redis)
+    database = Database(settings.database_url)
     upgrade(database)
     with database.writing() as session:
         if products := seed.seed(session, rules.digits):
@@ -73,6 +74,7 @@ def start(settings: Settings) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "PYTHON": sys.executable,
+        "RUN_AS": str(os.getuid()),
         "PYTHONPATH": str(ROOT),
         "VAR_DIR": str(settings.var_dir),
         "BRINGS_REDIS": "true" if settings.brings_redis else "false",

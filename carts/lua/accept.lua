@@ -30,9 +30,10 @@ end
 local t = redis.call('TIME')
 local now = t[1] .. string.format('%03d', math.floor(t[2] / 1000))
 local seconds = t[1] .. '.' .. string.format('%06d', t[2])
+-- The snapshot first: a full server refuses a script's first write or none (and would let RENAME through).
+redis.call('HSET', KEYS[3], 'snapshot', ARGV[3], 'session_id', ARGV[4], 'accepted_at', now)
 redis.call('RENAME', KEYS[1], KEYS[4])
 redis.call('PERSIST', KEYS[4])
-redis.call('HSET', KEYS[3], 'snapshot', ARGV[3], 'session_id', ARGV[4], 'accepted_at', now)
 redis.call('ZADD', KEYS[5], seconds, ARGV[1])
 redis.call('ZADD', KEYS[7], seconds, ARGV[1])
 redis.call('SET', KEYS[8], ARGV[1], 'EX', 600)

@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from db import stock
+from db.migrate import take_turns
 from db.models import Category, ProductRow
 from shop.money import parse_amount
 
@@ -25,6 +26,7 @@ def seed(session: Session, digits: int) -> int:
 
     `digits` is the exponent of the shop's currency. Answers how many products were written.
     """
+    take_turns(session.connection())
     if session.scalar(select(func.count()).select_from(ProductRow)):
         return 0
     data = catalogue()

@@ -1,0 +1,1 @@
+"""What we promise about speed, as programs that print the figure, its reference and their ratio."""

@@ -1,0 +1,225 @@
+"""A whole shop in one process for the tests: the real code on a given Redis and database."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
+from sqlalchemy import func, select
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from app import create_app
+from db import stock
+from db.models import Category, OrderRow, ProductRow, StockMovementRow
+from db.session import Database
+from shop.rules import Rules
+from tasks import runtime
+from tasks.queues import CHECKOUT, Bell, OurJob, open_queue
+from web.services import Services, assemble
+from web.settings import Settings
+
+SECRETS = ["a-secret-key-for-the-tests"]
+ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "1 Main Street",
+    "city": "Oakland",
+    "postal_code": "94601",
+    "country": "US",
+    "region": "CA",
+}
+CHECKOUT_BODY: dict[str, Any] = {
+    "email": "ada@example.com",
+    "shipping_info": ADDRESS,
+    "shipping_method": "standard",
+    "payment_method": "invoice",
+}
+
+
+class Clock:
+    """Time that stands still until a test moves it; milliseconds since the epoch."""
+
+    def __init__(self, at: int = 1_795_000_000_000) -> None:
+        self.at = at
+
+    def __call__(self) -> int:
+        return self.at
+
+    def forward(self, seconds: float) -> None:
+        self.at += int(seconds * 1000)
+
+
+_documents: list[dict[str, Any]] = []
+
+
+def described_api(app: Any) -> dict[str, Any]:
+    """The OpenAPI document: the same for every application, so it is made once."""
+    if not _documents:
+        _documents.append(app.api_doc)
+    return _documents[0]
+
+
+class Client(FlaskClient):
+    """A browser that fails the test when an answer is not what the OpenAPI document says it may be."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().open(*args, **kwargs)
+        if response.status_code != 304 and (response.mimetype or "").endswith("json"):
+            self._check(response)
+        if response.status_code >= 400:
+            assert response.mimetype in ("application/problem+json", "application/json"), response.text
+        return response
+
+    def _check(self, response: TestResponse) -> None:
+        request = response.request
+        try:
+            rule, _ = self.application.url_map.bind("").match(request.path, request.method, return_rule=True)
+        except HTTPException:
+            return
+        document = described_api(self.application)
+        path = rule.rule.replace("<", "{").replace(">", "}")
+        operation = document["paths"].get(path, {}).get(request.method.lower())
+        if operation is None:
+            return
+        described = operation["responses"].get(str(response.status_code)) or operation["responses"]["default"]
+        schema = described["content"][response.mimetype]["schema"]
+        Draft202012Validator({**schema, "components": document["components"]}).validate(response.get_json())
+
+
+@dataclass
+class Shop:
+    """The nouns of the tests: products on shelves, shoppers, the worker, orders."""
+
+    rules: Rules
+    redis: Redis
+    queue_redis: Redis
+    database: Database
+    clock: Clock
+    settings: Settings
+    services: Services = field(init=False)
+    app: Flask = field(init=False)
+    queue: Queue = field(init=False)
+    runtime: runtime.Runtime = field(init=False)
+    _ids: Any = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.services = assemble(
+            self.settings, self.rules, self.redis, self.queue_redis, self.database, SECRETS, self.clock
+        )
+        self.app = create_app(self.services, self.settings)
+        self.app.test_client_class = Client
+        self.queue = open_queue(CHECKOUT, self.queue_redis)
+        self.runtime = runtime.Runtime(
+            inbox=self.services.inbox,
+            database=self.database,
+            rules=self.rules,
+            bell=Bell(self.queue),
+            now=self.clock,
+            worker="test-worker",
+        )
+        runtime.start(self.runtime)
+
+    # ------------------------------------------------------------ shelves
+
+    def stocked(self, price_minor: int = 1000, **quantities: int) -> None:
+        """Put products on the shelves: `stocked(MUG=3)` is a product `MUG` at 10.00 with three units."""
+        for product_id, quantity in quantities.items():
+            self.product(product_id, stock_quantity=quantity, price_minor=price_minor)
+
+    def product(self, product_id: str, **columns: Any) -> None:
+        """A product with these columns, in the category `Things`."""
+        with self.database.writing() as session:
+            if session.get(Category, 1) is None:
+                session.add(Category(id=1, name="Things", description="All sorts."))
+                session.flush()
+            defaults = {
+                "sku": f"SKU-{product_id}",
+                "name": product_id.title(),
+                "price_minor": 1000,
+                "category_id": 1,
+                "stock_quantity": 10,
+                "weight_grams": 100,
+                "created_at": self.clock() + next(self._ids),
+                "updated_at": self.clock(),
+            }
+            row = ProductRow(id=product_id, **{**defaults, **columns})
+            session.add(row)
+            session.flush()
+            stock.open_stock(session, product_id, row.stock_quantity, row.created_at)
+
+    def change(self, product_id: str, **columns: Any) -> None:
+        """Change a product behind everybody's back, and let every shopper see it."""
+        with self.database.writing() as session:
+            row = session.get(ProductRow, product_id)
+            assert row is not None
+            for name, value in columns.items():
+                setattr(row, name, value)
+        self.clock.forward(60)
+
+    def stock(self, product_id: str) -> int:
+        with self.database.reading() as session:
+            return session.scalars(select(ProductRow.stock_quantity).where(ProductRow.id == product_id)).one()
+
+    def ledger(self, product_id: str) -> int:
+        with self.database.reading() as session:
+            return stock.ledger_balance(session, product_id)
+
+    def books_close(self) -> None:
+        """P3 and P4 over every product, P6 over every order."""
+        with self.database.reading() as session:
+            sums = dict(
+                session.execute(
+                    select(StockMovementRow.product_id, func.sum(StockMovementRow.quantity)).group_by(
+                        StockMovementRow.product_id
+                    )
+                ).all()
+            )
+            for product_id, quantity in session.execute(select(ProductRow.id, ProductRow.stock_quantity)):
+                assert quantity >= 0
+                assert sums[product_id] == quantity
+            for order in session.scalars(select(OrderRow)):
+                parts = order.subtotal_minor + order.shipping_minor
+                included = order.quote["prices_include_tax"]
+                assert order.total_minor == parts + (0 if included else order.tax_minor)
+
+    # ------------------------------------------------------------ shoppers
+
+    def shopper(self) -> Client:
+        """A browser with a cookie jar of its own."""
+        client = self.app.test_client()
+        assert isinstance(client, Client)
+        return client
+
+    def checkout(self, shopper: Client | None = None, body: dict[str, Any] | None = None, **quantities: int) -> str:
+        """Fill a cart and check it out: `checkout(MUG=2)`. Answers the order's id."""
+        shopper = shopper or self.shopper()
+        for product_id, quantity in quantities.items():
+            response = shopper.post("/api/cart/add", json={"product_id": product_id, "quantity": quantity})
+            assert response.status_code == 200, response.text
+        response = shopper.post("/api/checkout", json={**CHECKOUT_BODY, **(body or {})})
+        assert response.status_code == 202, response.text
+        return str(response.get_json()["id"])
+
+    # ------------------------------------------------------------ the worker
+
+    def work_until_idle(self) -> None:
+        """Let RQ's worker do every job that waits, as worker.py does."""
+        worker = SimpleWorker([self.queue], connection=self.queue_redis, job_class=OurJob, serializer=JSONSerializer)
+        worker.work(burst=True, logging_level="ERROR")
+
+    def order(self, order_id: str) -> OrderRow:
+        with self.database.reading() as session:
+            row = session.get(OrderRow, order_id)
+            assert row is not None, f"no order {order_id}"
+            return row
+
+    def order_count(self) -> int:
+        with self.database.reading() as session:
+            return session.scalars(select(func.count()).select_from(OrderRow)).one()
