@@ -8,6 +8,7 @@ reads the inbox from a real Valkey (appendfsync always), decides, and cleans up 
 from __future__ import annotations
 
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 from redis import Redis
 from sqlalchemy import insert
 from uuid_utils import uuid7
@@ -30,7 +32,7 @@ from db.models import Category, ProductRow
 from db.session import SQLITE, Database
 from shop.catalogue import Product
 from shop.checkout import Address, Checkout
-from shop.pricing import price
+from shop.pricing import basis, price
 from shop.rules import Rules
 from tasks import runtime
 from tasks.checkout import settle
@@ -38,6 +40,7 @@ from tasks.queues import CHECKOUT, Bell, connect_queue, open_queue
 from web.settings import ROOT, read_rules
 from web.stores import now_ms
 from web.valkey import command
+from worker import spare_the_collector
 
 CHECKOUTS = 4096
 BATCH = 256
@@ -95,7 +98,7 @@ def accept_all(redis: Redis, rules: Rules) -> Inbox:
     """Put CHECKOUTS checkouts of two products each into the inbox, as the web does."""
     carts = Carts(redis, rules.cart.lifetime_seconds, rules.cart.max_lines)
     inbox = Inbox(redis, rules.cart.lifetime_seconds)
-    method = rules.shipping.methods[0]
+    method, fingerprint = rules.shipping.methods[0], rules.fingerprint()
     for i in range(CHECKOUTS):
         session_id = uuid7().hex
         numbers = (i % PRODUCTS, (i * 7 + 1) % PRODUCTS)
@@ -117,6 +120,7 @@ def accept_all(redis: Redis, rules: Rules) -> Inbox:
                 shipping_method=method.id,
                 payment_method="invoice",
                 quote=price(items, method, ADDRESS.destination, rules),
+                basis=basis((product for product, _ in items), fingerprint),
             )
         )
     return inbox
@@ -175,6 +179,8 @@ def bare(folder: Path, written: Path) -> float:
 
 def main() -> None:
     rules = read_rules(ROOT / "shop.toml")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    spare_the_collector()
     pairs = []
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix="oc") as name:

@@ -16,7 +16,9 @@ from redis import Redis
 from uuid_utils import uuid7
 
 from carts import keys
+from carts.ahead import Ahead
 from carts.connection import answers, redis_errors, script
+from carts.products import OLDEST
 from shop.checkout import Checkout
 
 IDEMPOTENCY_SECONDS = 24 * 3600
@@ -108,7 +110,7 @@ class Inbox:
         self._cart_lifetime_seconds = cart_lifetime_seconds
         self._queue = queue
         self._accept = redis.register_script(script("accept"))
-        self._read = redis.register_script(script("read"))
+        self._peek = redis.register_script(script("peek"))
         self._settled = redis.register_script(script("settled"))
         self._renew = redis.register_script(_RENEW)
         self._release = redis.register_script(_RELEASE)
@@ -173,10 +175,8 @@ class Inbox:
     def peek(self, most: int, skip: Collection[str] = ()) -> list[Waiting]:
         """The oldest waiting checkouts but for some ids, first come first. They stay in the inbox."""
         with redis_errors():
-            oldest: list[str] = self._redis.zrange(keys.inbox(), 0, most + len(skip) - 1)
-            order_ids = [order_id for order_id in oldest if order_id not in skip][:most]
-            found = self._read(keys=[keys.accepted(order_id) for order_id in order_ids]) if order_ids else []
-        return [_waiting(order_id, *fields) for order_id, fields in zip(order_ids, found, strict=True)]
+            found = self._peek(keys=[keys.inbox()], args=[most, keys.accepted(""), *skip])
+        return [_waiting(*fields) for fields in found]
 
     def count_try(self, order_id: str) -> int:
         """Note that settling this checkout threw; answers how often it has."""
@@ -185,8 +185,21 @@ class Inbox:
 
     def settled(self, orders: Sequence[Settled], sold_product_ids: Iterable[str] = ()) -> None:
         """After the commit: take the ids out, give failed carts back, tell who waits. Safe to repeat."""
+        names, values = self._settled_arguments(orders, sold_product_ids)
+        with redis_errors():
+            self._settled(keys=names, args=values)
+
+    def _settled_arguments(
+        self, orders: Sequence[Settled], sold_product_ids: Iterable[str]
+    ) -> tuple[list[str], list[str | int]]:
         names = [keys.inbox()]
-        values: list[str | int] = [len(orders), self._cart_lifetime_seconds, SNAPSHOT_SECONDS, keys.outcomes()]
+        values: list[str | int] = [
+            len(orders),
+            self._cart_lifetime_seconds,
+            SNAPSHOT_SECONDS,
+            keys.outcomes(),
+            OLDEST,
+        ]
         for order in orders:
             order_id, session_id = order.order_id, order.session_id
             names += (
@@ -198,8 +211,34 @@ class Inbox:
             )
             values += (order_id, order.status, str(uuid7()) if order.status == "failed" else "")
         names += (keys.product(product_id) for product_id in sold_product_ids)
+        return names, values
+
+    def look_ahead(
+        self, done: tuple[Sequence[Settled], Iterable[str]] | None, holder: str, most: int, skip: Collection[str]
+    ) -> Ahead:
+        """Say what was settled, hold the lease and peek, all at once, while the caller settles the next batch.
+
+        To be read by `ahead`. What is lost with it is found again by the next run.
+        """
+        commands: list[Sequence[Any]] = [
+            ("EVALSHA", self._renew.sha, 1, keys.lease(self._queue), holder, LEASE_MS),
+            ("EVALSHA", self._peek.sha, 1, keys.inbox(), most, keys.accepted(""), *skip),
+        ]
+        if done is not None:
+            names, values = self._settled_arguments(*done)
+            commands.insert(0, ("EVALSHA", self._settled.sha, len(names), *names, *values))
+        return Ahead(self._redis, commands)
+
+    def ahead(self, sent: Ahead) -> list[Waiting]:
+        """The batch that was looked ahead to; none when another worker holds the lease now."""
+        *_, holds, found = sent.read()
+        return [_waiting(*fields) for fields in found] if holds else []
+
+    def load_scripts(self) -> None:
+        """Make sure that the server knows our scripts by their hashes, as `look_ahead` names them."""
         with redis_errors():
-            self._settled(keys=names, args=values)
+            for each in (self._settled, self._renew, self._peek):
+                self._redis.script_load(each.script)
 
     def size(self) -> int:
         with redis_errors():

@@ -68,10 +68,10 @@ def heartbeats(queue: str) -> str:
 
 
 def product(product_id: str) -> str:
-    """String, a day: a product as JSON with `at` (ms), when it was read from SQL; fresh for seconds."""
+    """String, a day: when it was read from SQL (ms, 13 digits) and the product as JSON; fresh for seconds."""
     return f"product:{product_id}"
 
 
 def outcomes() -> str:
-    """Channel: the id of every order whose state has just changed."""
+    """Channel: the ids of the orders whose state has just changed, with blanks between them."""
     return "outcomes"

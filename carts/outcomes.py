@@ -82,7 +82,8 @@ class Outcomes:
                 self._wake(None)
                 self._listening.set()
             else:
-                self._wake(message["data"])
+                for order_id in message["data"].split():
+                    self._wake(order_id)
 
     def _wake(self, order_id: str | None) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -49,10 +49,10 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else orjson.dumps(value).decode()
+        return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else orjson.loads(value)
+        return None if value is None else msgspec.json.decode(value)
 
 
 STRICT: Final = {"sqlite_strict": True}

@@ -40,7 +40,7 @@ def lock(session: Session, product_ids: Iterable[str]) -> dict[str, Product]:
     """
     wanted = sorted(set(product_ids))
     query = select(*_PRICED, ProductRow.is_active).order_by(ProductRow.id).with_for_update()
-    found = {}
+    found: dict[str, Product] = {}
     for first in range(0, len(wanted), MOST_IDS):
         rows = session.execute(query.where(ProductRow.id.in_(wanted[first : first + MOST_IDS])))
         found |= {row[0]: Product(*row[:7], is_active=row[7]) for row in rows}

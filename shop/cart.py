@@ -47,7 +47,7 @@ def line_fault(
     stock = product.stock_quantity
     if stock <= 0:
         return Fault("out_of_stock", f"{product.name} is sold out.", pointer, None, product_id, quantity, 0)
-    if quantity > stock:
+    if quantity > stock <= max_quantity:
         message = f"Only {stock} of {quantity} {product.name} are available."
         return Fault("insufficient_stock", message, pointer, None, product_id, quantity, stock)
     if quantity > max_quantity:

@@ -44,8 +44,14 @@ class Checkout:
     quote: Quote
     idempotency_key: str | None = None
     fingerprint: str = ""
+    basis: str = ""
+    """shop.pricing.basis of the quote; empty: price again."""
     accepted_at: int = 0
     """Milliseconds since the epoch, by the clock of the store that accepted it."""
+
+    @property
+    def country(self) -> str | None:
+        return self.shipping_info.country if self.shipping_info else None
 
     def destination(self, home: Destination) -> Destination:
         return self.shipping_info.destination if self.shipping_info else home

@@ -11,7 +11,7 @@ is addition, so these hold for any input:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -101,6 +101,15 @@ def price(
         tax_minor=tax_minor,
         total_minor=subtotal + shipping.total_minor + (0 if included else tax_minor),
     )
+
+
+def basis(items: Iterable[Product], rules_fingerprint: str) -> str:
+    """All that a quote of these products depends on, beside the quantities, the method and the destination.
+
+    Equal bases make equal quotes, so a settlement that finds nothing changed need not price again.
+    """
+    facts = (f"{i.id}\t{i.sku}\t{i.name}\t{i.price_minor}\t{i.tax_class}\t{i.weight_grams}" for i in items)
+    return "\n".join([rules_fingerprint, *facts])
 
 
 def _shipping_taxes(

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from hashlib import sha256
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -197,6 +198,10 @@ class Rules(Section):
     def digits(self) -> int:
         """Digits behind the decimal point of the shop's currency."""
         return exponent(self.currency)
+
+    def fingerprint(self) -> str:
+        """Equal for rules that say the same. Takes a tenth of a millisecond: keep it where it is asked often."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def shipping_method(self, method_id: str) -> ShippingMethod | None:
         return next((method for method in self.shipping.methods if method.id == method_id), None)

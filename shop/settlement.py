@@ -15,7 +15,7 @@ from shop.checkout import Checkout
 from shop.errors import CODES, Fault
 from shop.money import exponent, format_amount
 from shop.orders import Failure
-from shop.pricing import Quote, price
+from shop.pricing import Quote, basis, price
 from shop.rules import Rules
 
 
@@ -41,10 +41,11 @@ def decide(
     `taken_by` names, for a checkout whose cart or key already has an order, that order.
     """
     shelf = dict(products)
+    fingerprint = rules.fingerprint()
     decisions = []
     for checkout in checkouts:
         first = (taken_by or {}).get(checkout.order_id)
-        decision = _repeated(checkout, first) if first else _decide(checkout, shelf, rules)
+        decision = _repeated(checkout, first) if first else _decide(checkout, shelf, rules, fingerprint)
         if decision.failure is None:
             for line in decision.quote.lines:
                 shelf[line.product_id] = shelf[line.product_id].less(line.quantity)
@@ -52,7 +53,7 @@ def decide(
     return decisions
 
 
-def _decide(checkout: Checkout, shelf: Mapping[str, Product], rules: Rules) -> Decision:
+def _decide(checkout: Checkout, shelf: Mapping[str, Product], rules: Rules, fingerprint: str) -> Decision:
     wanted = [(line.product_id, line.quantity) for line in checkout.quote.lines]
     faults = [
         fault
@@ -60,13 +61,15 @@ def _decide(checkout: Checkout, shelf: Mapping[str, Product], rules: Rules) -> D
         if (fault := line_fault(product_id, quantity, shelf.get(product_id), quantity, f"/items/{i}"))
     ]
     method = rules.shipping_method(checkout.shipping_method)
-    destination = checkout.destination(rules.tax.home)
-    if method is None or not method.serves(destination.country):
+    if method is None or not method.serves(checkout.country or rules.tax.home.country):
         message = f"{checkout.quote.shipping.name} no longer serves this address."
         faults.append(Fault("shipping_unavailable", message, "/shipping_method"))
     if faults or method is None:
         return Decision(checkout, checkout.quote, _failed(faults))
-    quote = price([(shelf[product_id], quantity) for product_id, quantity in wanted], method, destination, rules)
+    items = [(shelf[product_id], quantity) for product_id, quantity in wanted]
+    if checkout.basis == basis((product for product, _ in items), fingerprint):
+        return Decision(checkout, checkout.quote)
+    quote = price(items, method, checkout.destination(rules.tax.home), rules)
     if quote.currency != checkout.quote.currency or quote.total_minor > checkout.quote.total_minor:
         return Decision(checkout, checkout.quote, _failed([_risen(checkout.quote, quote)]))
     return Decision(checkout, quote)

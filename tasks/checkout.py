@@ -30,37 +30,67 @@ def settle() -> int:
     Answers how many checkouts it settled.
     """
     runtime = current()
-    inbox = runtime.inbox
     # First: whoever is accepted from here on rings again.
-    inbox.answer_doorbell()
-    until = time.monotonic() + LONGEST_RUN_SECONDS
-    settled = 0
-    threw: set[str] = set()
-    while inbox.hold_lease(runtime.worker) and (batch := inbox.peek(runtime.settle_batch, skip=threw)):
-        failed = settle_batch(runtime, batch)
-        threw |= failed
-        settled += len(batch) - len(failed)
-        if time.monotonic() > until:
-            runtime.bell.ring()
-            break
-    inbox.release_lease(runtime.worker)
+    runtime.inbox.answer_doorbell()
+    settled = _drain(runtime, time.monotonic() + LONGEST_RUN_SECONDS)
+    runtime.inbox.release_lease(runtime.worker)
     return settled
 
 
-def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> set[str]:
-    """Settle a batch in one transaction; if that throws, one by one. Answers the ids that still threw.
+Done = tuple[list[Settled], set[str]]
+"""What the inbox must be told after a commit: what SQL says of each order, and the products whose stock moved."""
+
+
+def _drain(runtime: Runtime, until: float) -> int:
+    """Settle batch after batch while we hold the lease and anything waits. Raises Unavailable.
+
+    A full batch means that more wait: then the inbox is told of the batch before and asked for the one
+    after while this one is written, so that neither store waits for the other.
+    """
+    inbox, most, holder = runtime.inbox, runtime.settle_batch, runtime.worker
+    settled = 0
+    threw: set[str] = set()
+    done: Done | None = None
+    batch = inbox.peek(most, skip=threw) if inbox.hold_lease(holder) else []
+    if len(batch) == most:
+        inbox.load_scripts()
+    while batch:
+        if len(batch) == most:
+            skip = threw.union(waiting.order_id for waiting in batch)
+            with inbox.look_ahead(done, holder, most, skip) as sent:
+                done, failed = settle_batch(runtime, batch)
+                following = inbox.ahead(sent)
+        else:
+            if done is not None:
+                inbox.settled(*done)
+            done, failed = settle_batch(runtime, batch)
+            inbox.settled(*done)
+            done = None
+            following = inbox.peek(most, skip=threw | failed) if inbox.hold_lease(holder) else []
+        threw |= failed
+        settled += len(batch) - len(failed)
+        batch = following
+        if batch and time.monotonic() > until:
+            runtime.bell.ring()
+            break
+    if done is not None:
+        inbox.settled(*done)
+    return settled
+
+
+def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> tuple[Done, set[str]]:
+    """Settle a batch in one transaction; if that throws, one by one. Answers what to tell the inbox, and who threw.
 
     Raises Unavailable when a store is away: then nothing is anybody's fault, and upkeep rings again.
     """
     try:
-        runtime.inbox.settled(*commit(runtime, batch))
+        return commit(runtime, batch), set()
     except Unavailable:
         raise
     except Exception:
         # Whatever it is, one poisoned checkout must not hold up the others.
         log.exception("settle.batch_threw", checkouts=len(batch))
-        return {waiting.order_id for waiting in batch if not _settled_alone(runtime, waiting)}
-    return set()
+        return ([], set()), {waiting.order_id for waiting in batch if not _settled_alone(runtime, waiting)}
 
 
 def _settled_alone(runtime: Runtime, waiting: Waiting) -> bool:
@@ -76,7 +106,7 @@ def _settled_alone(runtime: Runtime, waiting: Waiting) -> bool:
     return True
 
 
-def commit(runtime: Runtime, batch: Sequence[Waiting]) -> tuple[list[Settled], set[str]]:
+def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
     """Write a batch's orders in one transaction: when this returns, it has happened.
 
     Answers what the inbox must be told: what SQL says of each, and the products whose stock moved.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import orjson
+import msgspec
 from uuid_utils import uuid7
 
 from carts.connection import RETRY_AFTER_SECONDS
@@ -20,6 +20,7 @@ from shop.errors import (
     AlreadyCheckedOut,
     CartChanged,
     CartEmpty,
+    Conflict,
     Fault,
     IdempotencyKeyReused,
     InvalidIdempotencyKey,
@@ -31,7 +32,7 @@ from shop.errors import (
     refuse_lines,
 )
 from shop.money import exponent, format_amount, parse_amount
-from shop.pricing import Quote, price
+from shop.pricing import Quote, basis, price
 from shop.rules import Destination, Rules, ShippingMethod
 from shop.shipping import methods_for
 from web.follow import follow, read_order
@@ -80,7 +81,7 @@ def idempotency_key(header: str | None) -> str | None:
 def fingerprint(body: CheckoutIn) -> str:
     """Equal for bodies that mean the same: how the JSON was spelled does not count."""
     given = body.model_dump(exclude_unset=True)  # A field that is new and left out must not change it.
-    return hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(given, order="sorted")).hexdigest()
 
 
 def finished(services: Services, accepted: Outcome, session_id: str, seconds: int) -> tuple[OrderOut | None, int]:
@@ -109,7 +110,13 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
             return _seen(seen)
         if not cart.lines:
             return _answer_empty(services, session_id, key, print_)
-        checkout = _priced(services, session_id, cart, body, key, print_)
+        try:
+            checkout = _priced(services, session_id, cart, body, key, print_)
+        except Conflict:
+            # What stands against it may be a twin of this request that took the cart and the stock.
+            if services.carts.get(session_id).version == cart.version:
+                raise
+            continue
         match services.inbox.accept(checkout):
             case Accepted(order_id, at, ring):
                 if ring:
@@ -165,7 +172,8 @@ def _priced(
         billing = address(body.billing_info)
     if billing is None:
         raise _missing("/billing_info", "a billing address is needed when there is no shipping address")
-    quote = price(sellable(services, cart), method, destination(rules, shipping), rules)
+    items = sellable(services, cart)
+    quote = price(items, method, destination(rules, shipping), rules)
     _check_expected(body.expected_total, quote, rules)
     return Checkout(
         order_id=str(uuid7()),
@@ -180,6 +188,7 @@ def _priced(
         quote=quote,
         idempotency_key=key,
         fingerprint=print_,
+        basis=basis((product for product, _ in items), services.rules_fingerprint),
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Any
 
-import orjson
+import msgspec
 import structlog
 
 
@@ -27,7 +27,7 @@ def configure_logging(level: str, process: str) -> None:
         processors=[
             *shared,
             structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(serializer=orjson.dumps),
+            structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
@@ -45,6 +45,10 @@ def configure_logging(level: str, process: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _line(event: Any, default: Any) -> bytes:
+    return msgspec.json.encode(event, enc_hook=default)
 
 
 GRANIAN: dict[str, Any] = {

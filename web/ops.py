@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-import orjson
+import msgspec
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, current_app, redirect, render_template, request, send_from_directory
 from werkzeug.exceptions import NotFound
@@ -96,7 +96,7 @@ def home() -> WerkzeugResponse:
 
 @pages.get("/api/openapi.json")
 def openapi() -> Response:
-    return Response(orjson.dumps(current_app.api_doc), mimetype="application/json")  # type: ignore[attr-defined]
+    return Response(msgspec.json.encode(current_app.api_doc), mimetype="application/json")  # type: ignore[attr-defined]
 
 
 @pages.get("/api/docs")
@@ -126,5 +126,5 @@ def problem_page(code: str) -> Response | str:
         raise NotFound("There is no such problem.")
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
         body = {"code": code, "title": known.title, "advice": known.advice, "retryable": known.retryable}
-        return Response(orjson.dumps(body), mimetype="application/json")
+        return Response(msgspec.json.encode(body), mimetype="application/json")
     return render_template("problem.html", code=code, known=known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
+import msgspec
 import structlog
 from flask import Flask, Response, request
 from pydantic import ValidationError
@@ -56,7 +56,7 @@ def problem(code: str, status: int, detail: str, faults: Sequence[Fault] = (), *
     }
     if faults:
         body["errors"] = [fault_out(fault) for fault in faults]
-    return Response(orjson.dumps(body), status, mimetype=MEDIA_TYPE)
+    return Response(msgspec.json.encode(body), status, mimetype=MEDIA_TYPE)
 
 
 def fault_out(fault: Fault) -> dict[str, Any]:

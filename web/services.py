@@ -39,6 +39,7 @@ class Services:
     bell: Bell
     sessions: Sessions
     cursors: Cursors
+    rules_fingerprint: str
     now: Callable[[], int] = now_ms
 
 
@@ -65,6 +66,7 @@ def assemble(
         bell=Bell(open_queue(CHECKOUT, queue_redis)),
         sessions=Sessions(secrets, settings.session_days),
         cursors=Cursors(secrets),
+        rules_fingerprint=rules.fingerprint(),
         now=now,
     )
 

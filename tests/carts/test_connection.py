@@ -87,7 +87,6 @@ def test_every_store_says_when_its_server_is_gone(tmp_path: Path) -> None:
             lambda: inbox.peek(1),
             lambda: inbox.count_try("an-order"),
             lambda: inbox.settled([Settled("an-order", "ada", "failed")]),
-            lambda: inbox.forget("an-order"),
             inbox.size,
             inbox.oldest_age_seconds,
             inbox.ring,

@@ -23,8 +23,10 @@ from carts.inbox import (
     Settled,
     Snapshot,
 )
+from carts.products import Cached, ProductCache
 from carts.store import Carts
 from shop.cart import EMPTY
+from shop.catalogue import Product
 from shop.checkout import Checkout
 from tests.carts.proxy import proxy
 from tests.carts.sample import LIFETIME_SECONDS, at_once, checkout, filled, held
@@ -230,7 +232,6 @@ def test_peeking_takes_nothing_out(inbox: Inbox, carts: Carts) -> None:
 
     assert inbox.peek(10) == inbox.peek(10)
     assert inbox.size() == 1
-    assert Inbox(inbox._redis, LIFETIME_SECONDS).peek(0) != []
 
 
 def test_nothing_waits_in_an_empty_inbox(inbox: Inbox) -> None:
@@ -271,14 +272,24 @@ def test_a_snapshot_that_cannot_be_read_still_waits(inbox: Inbox, carts: Carts, 
     assert inbox.find(asked.order_id, "ada") is None
 
 
-def test_an_id_without_a_hash_waits_as_nobodys_and_can_be_forgotten(inbox: Inbox, redis: Redis) -> None:
+def test_an_id_without_a_hash_waits_as_nobodys_and_can_be_settled(inbox: Inbox, redis: Redis) -> None:
     redis.zadd(keys.inbox(), {"lost": 1})
 
     [waiting] = inbox.peek(10)
     assert (waiting.session_id, waiting.checkout) == ("", None)
 
-    inbox.forget("lost")
+    inbox.settled([Settled("lost", "", "failed")])
     assert inbox.size() == 0
+    assert not redis.exists(keys.cart(""))
+    assert redis.ttl(keys.accepted("lost")) != -1
+
+
+def test_some_can_be_skipped_to_reach_those_behind_them(inbox: Inbox, carts: Carts) -> None:
+    order_ids = [accepted(inbox, carts, name).order_id for name in ("ada", "bob", "cyd", "dan")]
+
+    found = inbox.peek(2, skip={order_ids[0], order_ids[2]})
+
+    assert [waiting.order_id for waiting in found] == [order_ids[1], order_ids[3]]
 
 
 def test_tries_are_counted(inbox: Inbox, carts: Carts) -> None:
@@ -388,13 +399,20 @@ def test_settling_nothing_is_harmless(inbox: Inbox, carts: Carts) -> None:
     assert inbox.size() == 1
 
 
-def test_settling_forgets_what_was_cached_of_the_products_sold(inbox: Inbox, carts: Carts, redis: Redis) -> None:
+def test_settling_makes_what_was_cached_of_the_products_sold_look_old(inbox: Inbox, carts: Carts, redis: Redis) -> None:
     asked = accepted(inbox, carts)
-    redis.mset({keys.product("MUG"): "old", keys.product("CUP"): "old"})
+    cache, at = ProductCache(redis), 1_795_000_000_123
+    mug, cup = Product("MUG", "SKU-1", "Mug", 1000, 3), Product("CUP", "SKU-2", "Cup", 1000, 3)
+    cache.put([mug, cup], at)
 
-    inbox.settled([Settled(asked.order_id, "ada", "confirmed")], ["MUG"])
+    inbox.settled([Settled(asked.order_id, "ada", "confirmed")], ["MUG", "JAR"])
 
-    assert redis.exists(keys.product("MUG"), keys.product("CUP")) == 1
+    found = cache.get(["MUG", "CUP", "JAR"])
+    assert found["MUG"].product == mug
+    assert found["MUG"].at < at - 1_000_000_000_000
+    assert found["CUP"] == Cached(cup, at)
+    assert "JAR" not in found
+    assert not redis.exists(keys.product("JAR"))
 
 
 def test_the_script_survives_a_server_that_forgot_it(inbox: Inbox, carts: Carts, redis: Redis) -> None:

@@ -13,6 +13,7 @@ from redis import Redis
 
 from carts import keys
 from carts.connection import connect
+from carts.inbox import Inbox, Settled
 from carts.outcomes import Outcomes
 from tests.servers import until, valkey
 
@@ -53,6 +54,19 @@ def test_everyone_who_waits_for_an_order_is_woken(outcomes: Outcomes, valkey_pai
     listening(outcomes)
     with outcomes.waiter("mine") as one, outcomes.waiter("mine") as two:
         settle(valkey_pair[0], "mine")
+
+        for event in (one, two):
+            assert event is not None
+            assert event.wait(timeout=5)
+
+
+def test_orders_that_were_settled_together_wake_each_its_own_waiter(
+    outcomes: Outcomes, valkey_pair: tuple[Redis, Redis]
+) -> None:
+    listening(outcomes)
+    with outcomes.waiter("one") as one, outcomes.waiter("two") as two:
+        ends = [Settled(order_id, "ada", "confirmed") for order_id in ("none", "one", "two")]
+        Inbox(valkey_pair[0], 60).settled(ends)
 
         for event in (one, two):
             assert event is not None
@@ -115,11 +129,12 @@ def test_the_subscription_outlives_a_client_that_is_closed_under_it(
         assert mine is not None
         valkey_pair[0].close()
 
-        assert mine.wait(timeout=5)
+        def heard() -> bool:
+            settle(valkey_pair[0], "mine")
+            return mine.is_set()
+
         mine.clear()
-        until(outcomes._listening.is_set, what="a new subscription")
-        settle(valkey_pair[0], "mine")
-        assert mine.wait(timeout=5)
+        until(heard, what="the subscription to be back")
 
 
 def test_a_waiter_gets_its_event_even_while_the_server_is_away(folder: Path) -> None:

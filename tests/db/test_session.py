@@ -40,7 +40,7 @@ def test_a_row_cannot_point_to_nothing(sqlite: Database) -> None:
 def test_what_was_written_is_read_and_what_threw_is_not(database: Database) -> None:
     with database.writing() as session:
         session.add(CounterRow(name="kept", value=1))
-    with pytest.raises(KeyError), database.writing() as session:
+    with pytest.raises(KeyError), database.writing() as session:  # noqa: PT012
         session.add(CounterRow(name="lost", value=1))
         session.flush()
         raise KeyError
@@ -95,7 +95,7 @@ def test_a_reader_does_not_wait_for_a_writer_and_sees_one_moment(sqlite: Databas
 
 
 def test_a_reader_that_writes_after_all_fails_when_somebody_wrote_in_between(sqlite: Database) -> None:
-    with pytest.raises(Unavailable), sqlite.reading() as session:
+    with pytest.raises(Unavailable), sqlite.reading() as session:  # noqa: PT012
         row = session.get_one(CounterRow, "order_number")
         with sqlite.writing() as other:
             other.get_one(CounterRow, "order_number").value = 2000
@@ -121,7 +121,7 @@ def test_a_database_that_stays_locked_is_unavailable(sqlite: Database, monkeypat
     monkeypatch.setattr(sessions, "BUSY_TIMEOUT_MS", 50)
     other = Database(sqlite.engine.url.render_as_string())
 
-    with sqlite.writing() as first, pytest.raises(Unavailable), other.writing() as second:
+    with sqlite.writing() as first, pytest.raises(Unavailable), other.writing() as second:  # noqa: PT012
         first.get_one(CounterRow, "order_number")
         second.get_one(CounterRow, "order_number")
     other.close()
@@ -137,7 +137,7 @@ def test_a_postgresql_that_closes_the_connection_is_unavailable_and_found_again(
     postgresql: Database, postgres_url: str
 ) -> None:
     admin = Database(postgres_url)
-    with pytest.raises(Unavailable), postgresql.writing() as session, admin.writing() as other:
+    with pytest.raises(Unavailable), postgresql.writing() as session, admin.writing() as other:  # noqa: PT012
         pid = session.scalar(text("SELECT pg_backend_pid()"))
         other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         session.execute(text("UPDATE counters SET value = 1"))
@@ -158,7 +158,7 @@ def test_a_postgresql_that_nobody_started_is_unavailable() -> None:
 @pytest.mark.real
 def test_a_postgresql_that_only_reads_is_unavailable_for_writing(postgresql: Database) -> None:
     """As after a failover, on a server that is not the primary any more."""
-    with pytest.raises(Unavailable), postgresql.writing() as session:
+    with pytest.raises(Unavailable), postgresql.writing() as session:  # noqa: PT012
         session.execute(text("SET TRANSACTION READ ONLY"))
         session.execute(text("UPDATE counters SET value = 1"))
 

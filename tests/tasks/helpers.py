@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
+from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from carts import keys
 from db import orders
 from db.models import OrderItemRow, OrderRow
 from shop.errors import Unavailable
-from tests.harness import Client, Shop
+from tests.harness import Shop
 
 
-def cart_of(shopper: Client) -> dict[str, int]:
+def cart_of(shopper: FlaskClient) -> dict[str, int]:
     """What the shopper's cart holds: product and units."""
     return {item["product_id"]: item["quantity"] for item in shopper.get("/api/cart").get_json()["items"]}
 

@@ -441,6 +441,32 @@ def test_a_cart_that_keeps_changing_is_refused_and_kept(
     assert shop.services.inbox.size() == 0
 
 
+@pytest.mark.parametrize("key", ["a-key", None], ids=["with a key", "without a key"])
+def test_a_twin_that_took_the_last_unit_meanwhile_is_named_instead_of_a_shortage(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    shop.stocked(LAST=1)
+    shopper, find, done = shop.shopper(), shop.services.catalogue.find, []
+    ok(shopper.post("/api/cart/add", json={"product_id": "LAST", "quantity": 1}))
+    headers = {"Idempotency-Key": key} if key else {}
+
+    def find_after_the_twin(product_ids: list[str]) -> Any:
+        if not done:
+            done.append(True)
+            done.append(shopper.post("/api/checkout", json=CHECKOUT_BODY, headers=headers).get_json()["id"])
+            shop.work_until_idle()
+        return find(product_ids)
+
+    monkeypatch.setattr(shop.services.catalogue, "find", find_after_the_twin)
+    response = shopper.post("/api/checkout", json=CHECKOUT_BODY, headers=headers)
+
+    if key:
+        assert ok(response, 202)["id"] == done[1]
+        assert response.headers["Idempotent-Replayed"] == "true"
+    else:
+        assert problem(response, 409, "already_checked_out")["order_id"] == done[1]
+
+
 # ---------------------------------------------------------------- at once
 
 
