@@ -6,6 +6,7 @@ problem pages) are in web/ops.py.
 
 from __future__ import annotations
 
+import os
 import signal
 
 from flask import Flask, request
@@ -27,7 +28,7 @@ from web.follow import follow, history, wait_seconds
 from web.log import configure_logging
 from web.problems import register_problems
 from web.requests import MOST_BODY_BYTES, register_requests
-from web.serve import serve
+from web.serve import LISTENER, serve
 from web.services import Services, connect_services, services
 from web.sessions import HEADER, register_sessions, session_id
 from web.settings import Settings, read_settings
@@ -282,7 +283,7 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
 
 def create_served_app() -> Flask:
     """The application in a process of Granian's, which must not outlive the one that listens."""
-    die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL, int(os.environ[LISTENER]))
     configure_logging(read_settings().log_level, "web")
     return create_app()
 

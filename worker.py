@@ -52,9 +52,9 @@ class DoorWorker(SimpleWorker):
     max_connection_wait_time = 1.0
 
 
-def serve_queue(queue: str, settings: Settings, rules: Rules) -> None:
+def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> None:
     """Serve one queue until told to stop: RQ in the main thread, upkeep beside it."""
-    die_with_parent(signal.SIGKILL)  # Safe anywhere, and a stopped process hears nothing else.
+    die_with_parent(signal.SIGKILL, parent)  # Safe anywhere, and a stopped process hears nothing else.
     configure_logging(settings.log_level, f"worker:{queue}")
     redis = connect(settings.redis_url)
     open_rq = open_queue(queue, connect_queue(settings.redis_url, retries=50))
@@ -112,7 +112,7 @@ class Child:
     due: float = 0.0
 
     def start(self) -> None:
-        arguments = (self.queue, self.settings, self.rules)
+        arguments = (self.queue, self.settings, self.rules, os.getpid())
         self.process = fork.Process(target=serve_queue, args=arguments, name=f"worker:{self.queue}")
         self.process.start()
         self.born = time.monotonic()

@@ -32,7 +32,7 @@ from db.models import Category, ProductRow
 from db.session import SQLITE, Database
 from shop.catalogue import Product
 from shop.checkout import Address, Checkout
-from shop.pricing import basis, price
+from shop.pricing import basis, facts, price
 from shop.rules import Rules
 from tasks import runtime
 from tasks.checkout import settle
@@ -102,9 +102,7 @@ def accept_all(redis: Redis, rules: Rules) -> Inbox:
     for i in range(CHECKOUTS):
         session_id = uuid7().hex
         numbers = (i % PRODUCTS, (i * 7 + 1) % PRODUCTS)
-        items = [
-            (Product(f"p{n}", f"P-{n}", f"Product {n}", 500 + n, 10**6, weight_grams=100), 1) for n in numbers
-        ]
+        items = [(Product(f"p{n}", f"P-{n}", f"Product {n}", 500 + n, 10**6, weight_grams=100), 1) for n in numbers]
         for product, quantity in items:
             carts.add(session_id, product.id, quantity, product.price_minor, limit=100)
         cart = carts.get(session_id)
@@ -120,7 +118,7 @@ def accept_all(redis: Redis, rules: Rules) -> Inbox:
                 shipping_method=method.id,
                 payment_method="invoice",
                 quote=price(items, method, ADDRESS.destination, rules),
-                basis=basis((product for product, _ in items), fingerprint),
+                basis=basis((facts(product) for product, _ in items), fingerprint),
             )
         )
     return inbox

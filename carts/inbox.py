@@ -214,7 +214,7 @@ class Inbox:
         return names, values
 
     def look_ahead(
-        self, done: tuple[Sequence[Settled], Iterable[str]] | None, holder: str, most: int, skip: Collection[str]
+        self, done: tuple[Sequence[Settled], Iterable[str]], holder: str, most: int, skip: Collection[str]
     ) -> Ahead:
         """Say what was settled, hold the lease and peek, all at once, while the caller settles the next batch.
 
@@ -224,7 +224,7 @@ class Inbox:
             ("EVALSHA", self._renew.sha, 1, keys.lease(self._queue), holder, LEASE_MS),
             ("EVALSHA", self._peek.sha, 1, keys.inbox(), most, keys.accepted(""), *skip),
         ]
-        if done is not None:
+        if done[0]:
             names, values = self._settled_arguments(*done)
             commands.insert(0, ("EVALSHA", self._settled.sha, len(names), *names, *values))
         return Ahead(self._redis, commands)

@@ -29,6 +29,9 @@ Whole = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit integer: an amount in minor units (`_minor`), an instant in ms (`_at`), a key."""
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class Flag(TypeDecorator[bool]):
     """A boolean: SQLite's STRICT tables know only 0 and 1."""
 
@@ -42,6 +45,11 @@ class Flag(TypeDecorator[bool]):
         return None if value is None else bool(value)
 
 
+def as_json(value: Any) -> str | None:
+    """A document as the text that a Json column holds; None stays None."""
+    return None if value is None else _encode(value).decode()
+
+
 class Json(TypeDecorator[Any]):
     """A document as JSON text, read back as dicts and lists."""
 
@@ -49,7 +57,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else msgspec.json.encode(value).decode()
+        return as_json(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else msgspec.json.decode(value)

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db import stock
 from db.bulk import BulkInsert
-from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow
+from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow, as_json
 from shop.checkout import Checkout
 from shop.orders import move
+from shop.pricing import QuotedLine
 from shop.settlement import Decision
 
 ORDER_NUMBER = "order_number"
 FIRST_NUMBER = 1001
-_insert_orders = BulkInsert(OrderRow.__table__)
-_insert_items = BulkInsert(OrderItemRow.__table__)
-_insert_events = BulkInsert(OrderEventRow.__table__)
+_insert_orders = BulkInsert(insert(OrderRow))
+_insert_items = BulkInsert(insert(OrderItemRow))
+_insert_events = BulkInsert(insert(OrderEventRow))
+
+
+class Repeated(RuntimeError):
+    """An order, a cart or an idempotency key has an order already; nothing was written."""
+
+
+@contextmanager
+def repeated_errors() -> Iterator[None]:
+    """Turn a clash with what is there already into Repeated."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Repeated(str(error.orig)) from error
 
 
 def statuses(session: Session, order_ids: Iterable[str]) -> dict[str, str]:
@@ -72,21 +86,22 @@ def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str
     confirmed = [decision for decision in decisions if decision.failure is None]
     numbers = iter(_next_numbers(session, len(confirmed)))
     orders, items, events, movements = [], [], [], []
-    units: Counter[str] = Counter()
+    units: dict[str, int] = {}
     for decision in decisions:
-        checkout, order_id = decision.checkout, decision.checkout.order_id
-        ok = decision.failure is None
-        orders.append(_order_row(decision, next(numbers) if ok else None, now))
-        items += _item_rows(decision)
+        checkout, failure = decision.checkout, decision.failure
+        order_id = checkout.order_id
+        orders.append(_order_row(decision, None if failure else next(numbers), now))
         events.append(_event(order_id, 1, "accepted", checkout.accepted_at))
-        if decision.failure is not None:
-            events.append(_event(order_id, 2, "failed", now, decision.failure.code, decision.failure.message))
-            continue
-        events.append(_event(order_id, 2, "stock_taken", now))
-        events.append(_event(order_id, 3, "confirmed", now))
-        for line in decision.quote.lines:
-            units[line.product_id] += line.quantity
-            movements.append(stock.movement(line.product_id, "sold", -line.quantity, now, order_id))
+        if failure:
+            events.append(_event(order_id, 2, "failed", now, failure.code, failure.message))
+        else:
+            events.append(_event(order_id, 2, "stock_taken", now))
+            events.append(_event(order_id, 3, "confirmed", now))
+        for position, line in enumerate(decision.quote.lines, 1):
+            items.append(_item_row(order_id, position, line))
+            if not failure:
+                units[line.product_id] = units.get(line.product_id, 0) + line.quantity
+                movements.append(stock.movement(line.product_id, "sold", -line.quantity, now, order_id))
     _insert_orders(session, orders)
     _insert_items(session, items)
     _insert_events(session, events)
@@ -128,12 +143,12 @@ def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, An
         # Invoice and cash on delivery are owed from here on; nothing is owed for a failed checkout.
         "payment_status": "none" if failure else move("payment_status", "none", "pending"),
         "fulfillment_status": "unfulfilled",
-        "failure": asdict(failure) if failure else None,
-        "shipping_address": checkout.shipping_info,
-        "billing_address": checkout.billing_info,
+        "failure": as_json(failure),
+        "shipping_address": as_json(checkout.shipping_info),
+        "billing_address": as_json(checkout.billing_info),
         "shipping_method": checkout.shipping_method,
         "payment_method": checkout.payment_method,
-        "quote": quote,
+        "quote": as_json(quote),
         "created_at": checkout.accepted_at,
         "accepted_at": checkout.accepted_at,
         "settled_at": now,
@@ -141,21 +156,18 @@ def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, An
     }
 
 
-def _item_rows(decision: Decision) -> list[dict[str, Any]]:
-    return [
-        {
-            "order_id": decision.checkout.order_id,
-            "position": position,
-            "product_id": line.product_id,
-            "sku": line.sku,
-            "name": line.name,
-            "quantity": line.quantity,
-            "price_at_time_minor": line.unit_price_minor,
-            "tax_minor": line.tax_minor,
-            "subtotal_minor": line.subtotal_minor,
-        }
-        for position, line in enumerate(decision.quote.lines, 1)
-    ]
+def _item_row(order_id: str, position: int, line: QuotedLine) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "position": position,
+        "product_id": line.product_id,
+        "sku": line.sku,
+        "name": line.name,
+        "quantity": line.quantity,
+        "price_at_time_minor": line.unit_price_minor,
+        "tax_minor": line.tax_minor,
+        "subtotal_minor": line.subtotal_minor,
+    }
 
 
 def _event(

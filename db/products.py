@@ -23,6 +23,13 @@ _PRICED = (
     ProductRow.tax_class,
     ProductRow.weight_grams,
 )
+_COLUMNS = ProductRow.__table__.c
+# On the table, not on the class: a settlement has no use for what the ORM adds to each row.
+_LOCK = (
+    select(*(_COLUMNS[column.key] for column in (*_PRICED, ProductRow.is_active)))
+    .order_by(_COLUMNS.id)
+    .with_for_update()
+)
 _SOLD = (*_PRICED, ProductRow.image_url, ProductRow.options, ProductRow.is_active)
 
 
@@ -39,12 +46,18 @@ def lock(session: Session, product_ids: Iterable[str]) -> dict[str, Product]:
     FOR UPDATE; there the whole transaction is exclusive from its BEGIN.
     """
     wanted = sorted(set(product_ids))
-    query = select(*_PRICED, ProductRow.is_active).order_by(ProductRow.id).with_for_update()
+    connection = session.connection()
     found: dict[str, Product] = {}
     for first in range(0, len(wanted), MOST_IDS):
-        rows = session.execute(query.where(ProductRow.id.in_(wanted[first : first + MOST_IDS])))
-        found |= {row[0]: Product(*row[:7], is_active=row[7]) for row in rows}
+        query = _LOCK.where(_COLUMNS.id.in_(wanted[first : first + MOST_IDS]))
+        for row in connection.execute(query):
+            found[row[0]] = _priced(row)
     return found
+
+
+def _priced(row: Any) -> Product:
+    product_id, sku, name, price_minor, stock_quantity, tax_class, weight_grams, is_active = row
+    return Product(product_id, sku, name, price_minor, stock_quantity, tax_class, weight_grams, is_active=is_active)
 
 
 def _product(row: Any) -> Product:

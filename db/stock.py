@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, func, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from db.bulk import BulkInsert
+from db.bulk import BulkInsert, BulkUpdate
 from db.models import ProductRow, StockMovementRow
 
-_insert_movements = BulkInsert(
-    StockMovementRow.__table__, "product_id", "kind", "quantity", "order_id", "reason", "at"
-)
 _PRODUCTS = ProductRow.__table__
-_TAKE = (
+_insert_movements = BulkInsert(insert(StockMovementRow))
+_take = BulkUpdate(
     update(_PRODUCTS)  # type: ignore[arg-type]
     .where(_PRODUCTS.c.id == bindparam("product"), _PRODUCTS.c.stock_quantity >= bindparam("units"))
     .values(stock_quantity=_PRODUCTS.c.stock_quantity - bindparam("units"))
@@ -34,10 +32,9 @@ def take(session: Session, units: Mapping[str, int], movements: Sequence[dict[st
     if not units:
         return
     rows = [{"product": product_id, "units": quantity} for product_id, quantity in sorted(units.items())]
-    result = session.connection().execute(_TAKE, rows)
-    assert isinstance(result, CursorResult)
-    if result.rowcount != len(rows):
-        raise Oversold(f"{result.rowcount} of {len(rows)} products had the stock that was decided on")
+    found = _take(session, rows)
+    if found != len(rows):
+        raise Oversold(f"{found} of {len(rows)} products had the stock that was decided on")
     _insert_movements(session, movements)
 
 

@@ -103,13 +103,19 @@ def price(
     )
 
 
-def basis(items: Iterable[Product], rules_fingerprint: str) -> str:
-    """All that a quote of these products depends on, beside the quantities, the method and the destination.
+def facts(product: Product) -> str:
+    """All of a product that a quote depends on."""
+    i = product
+    return f"{i.id}\t{i.sku}\t{i.name}\t{i.price_minor}\t{i.tax_class}\t{i.weight_grams}"
 
-    Equal bases make equal quotes, so a settlement that finds nothing changed need not price again.
+
+def basis(products: Iterable[str], rules_fingerprint: str) -> str:
+    """All that a quote depends on, beside the quantities, the method and the destination.
+
+    `products` are their `facts`, in the order of the lines. Equal bases make equal quotes, so a
+    settlement that finds nothing changed need not work it out again.
     """
-    facts = (f"{i.id}\t{i.sku}\t{i.name}\t{i.price_minor}\t{i.tax_class}\t{i.weight_grams}" for i in items)
-    return "\n".join([rules_fingerprint, *facts])
+    return "\n".join([rules_fingerprint, *products])
 
 
 def _shipping_taxes(

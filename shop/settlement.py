@@ -7,7 +7,7 @@ stock stands in the confirmed quotes and nowhere else (P4), no total exceeds wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shop.cart import line_fault
 from shop.catalogue import Product
@@ -15,7 +15,7 @@ from shop.checkout import Checkout
 from shop.errors import CODES, Fault
 from shop.money import exponent, format_amount
 from shop.orders import Failure
-from shop.pricing import Quote, basis, price
+from shop.pricing import Quote, basis, facts, price
 from shop.rules import Rules
 
 
@@ -40,25 +40,50 @@ def decide(
     `products` holds what is on hand before the first of them; a product that is gone is missing.
     `taken_by` names, for a checkout whose cart or key already has an order, that order.
     """
-    shelf = dict(products)
-    fingerprint = rules.fingerprint()
+    shelf = Shelf(products, rules)
     decisions = []
     for checkout in checkouts:
         first = (taken_by or {}).get(checkout.order_id)
-        decision = _repeated(checkout, first) if first else _decide(checkout, shelf, rules, fingerprint)
+        decision = _repeated(checkout, first) if first else _decide(checkout, shelf)
         if decision.failure is None:
             for line in decision.quote.lines:
-                shelf[line.product_id] = shelf[line.product_id].less(line.quantity)
+                shelf.left[line.product_id] -= line.quantity
         decisions.append(decision)
     return decisions
 
 
-def _decide(checkout: Checkout, shelf: Mapping[str, Product], rules: Rules, fingerprint: str) -> Decision:
-    wanted = [(line.product_id, line.quantity) for line in checkout.quote.lines]
+class Shelf:
+    """The products of a settlement, and how many units are left of each as it goes on."""
+
+    def __init__(self, products: Mapping[str, Product], rules: Rules) -> None:
+        self.rules = rules
+        self.products = products
+        self.left = {product.id: product.stock_quantity for product in products.values()}
+        self._rules = rules.fingerprint()
+        self._facts = {product.id: facts(product) for product in products.values()}
+
+    def fault(self, product_id: str, quantity: int, pointer: str) -> Fault | None:
+        product = self.products.get(product_id)
+        if product is not None:
+            product = replace(product, stock_quantity=self.left[product_id])
+        return line_fault(product_id, quantity, product, quantity, pointer)
+
+    def has(self, product_id: str, quantity: int) -> bool:
+        """Whether nothing stands against this line; the quick way to what `fault` says."""
+        return quantity <= self.left.get(product_id, 0) and self.products[product_id].is_active
+
+    def still_stands(self, checkout: Checkout) -> bool:
+        """Whether all that the checkout's quote depends on is as it was: then it need not be worked out again."""
+        return checkout.basis == basis((self._facts[line.product_id] for line in checkout.quote.lines), self._rules)
+
+
+def _decide(checkout: Checkout, shelf: Shelf) -> Decision:
+    lines, rules = checkout.quote.lines, shelf.rules
     faults = [
         fault
-        for i, (product_id, quantity) in enumerate(wanted)
-        if (fault := line_fault(product_id, quantity, shelf.get(product_id), quantity, f"/items/{i}"))
+        for i, line in enumerate(lines)
+        if not shelf.has(line.product_id, line.quantity)
+        and (fault := shelf.fault(line.product_id, line.quantity, f"/items/{i}"))
     ]
     method = rules.shipping_method(checkout.shipping_method)
     if method is None or not method.serves(checkout.country or rules.tax.home.country):
@@ -66,9 +91,9 @@ def _decide(checkout: Checkout, shelf: Mapping[str, Product], rules: Rules, fing
         faults.append(Fault("shipping_unavailable", message, "/shipping_method"))
     if faults or method is None:
         return Decision(checkout, checkout.quote, _failed(faults))
-    items = [(shelf[product_id], quantity) for product_id, quantity in wanted]
-    if checkout.basis == basis((product for product, _ in items), fingerprint):
+    if shelf.still_stands(checkout):
         return Decision(checkout, checkout.quote)
+    items = [(shelf.products[line.product_id], line.quantity) for line in lines]
     quote = price(items, method, checkout.destination(rules.tax.home), rules)
     if quote.currency != checkout.quote.currency or quote.total_minor > checkout.quote.total_minor:
         return Decision(checkout, checkout.quote, _failed([_risen(checkout.quote, quote)]))

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 
 import structlog
+from redis.exceptions import ResponseError
 
 from carts.inbox import Settled, Waiting
 from db import orders, products
 from shop.checkout import Address, Checkout
 from shop.errors import Unavailable
 from shop.pricing import Quote
-from shop.settlement import decide, give_up
+from shop.settlement import Decision, decide, give_up
 from shop.shipping import ShippingCost
 from tasks.runtime import Runtime, current
 
@@ -50,22 +51,27 @@ def _drain(runtime: Runtime, until: float) -> int:
     inbox, most, holder = runtime.inbox, runtime.settle_batch, runtime.worker
     settled = 0
     threw: set[str] = set()
-    done: Done | None = None
-    batch = inbox.peek(most, skip=threw) if inbox.hold_lease(holder) else []
+    done: Done = [], set()
+    batch = inbox.peek(most) if inbox.hold_lease(holder) else []
     if len(batch) == most:
         inbox.load_scripts()
     while batch:
+        under_way = threw.union(waiting.order_id for waiting in batch)
         if len(batch) == most:
-            skip = threw.union(waiting.order_id for waiting in batch)
-            with inbox.look_ahead(done, holder, most, skip) as sent:
+            before = done
+            with inbox.look_ahead(before, holder, most, under_way) as sent:
                 done, failed = settle_batch(runtime, batch)
-                following = inbox.ahead(sent)
+                try:
+                    following = inbox.ahead(sent)
+                except ResponseError:
+                    # The server refused or forgot a script: tell and ask again, the plain way.
+                    failed |= _tell(runtime, before)
+                    following = inbox.peek(most, skip=under_way | failed)
         else:
-            if done is not None:
-                inbox.settled(*done)
-            done, failed = settle_batch(runtime, batch)
-            inbox.settled(*done)
-            done = None
+            failed = _tell(runtime, done)
+            done, threw_now = settle_batch(runtime, batch)
+            failed |= threw_now | _tell(runtime, done)
+            done = [], set()
             following = inbox.peek(most, skip=threw | failed) if inbox.hold_lease(holder) else []
         threw |= failed
         settled += len(batch) - len(failed)
@@ -73,9 +79,34 @@ def _drain(runtime: Runtime, until: float) -> int:
         if batch and time.monotonic() > until:
             runtime.bell.ring()
             break
-    if done is not None:
-        inbox.settled(*done)
+    _tell(runtime, done)
     return settled
+
+
+def _tell(runtime: Runtime, done: Done) -> set[str]:
+    """Tell the inbox what was settled; if that throws, one by one. Answers the ids that are still in it."""
+    orders_, sold = done
+    try:
+        if orders_:
+            runtime.inbox.settled(orders_, sold)
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("settle.tell_threw", checkouts=len(orders_))
+        return {order.order_id for order in orders_ if not _told_alone(runtime, order)}
+    return set()
+
+
+def _told_alone(runtime: Runtime, order: Settled) -> bool:
+    try:
+        runtime.inbox.settled([order])
+    except Unavailable:
+        raise
+    except Exception:
+        # Its order is written and stands; the inbox is told by a later run.
+        log.exception("settle.tell_threw", order_id=order.order_id)
+        return False
+    return True
 
 
 def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> tuple[Done, set[str]]:
@@ -112,13 +143,10 @@ def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
     Answers what the inbox must be told: what SQL says of each, and the products whose stock moved.
     """
     started = time.perf_counter()
-    lines = [line for waiting in batch if waiting.checkout for line in waiting.checkout.quote.lines]
-    with runtime.database.writing() as session:
-        on_hand = products.lock(session, {line.product_id for line in lines})
-        statuses = orders.statuses(session, [waiting.order_id for waiting in batch])
-        fresh = [_readable(waiting) for waiting in batch if waiting.order_id not in statuses]
-        decisions = decide(fresh, on_hand, runtime.rules, orders.taken_by(session, fresh))
-        statuses |= orders.write(session, decisions, runtime.now())
+    try:
+        statuses, decisions = _write(runtime, batch)
+    except orders.Repeated:
+        statuses, decisions = _write(runtime, batch, careful=True)
     sold: set[str] = set()
     failed = 0
     for decision in decisions:
@@ -130,6 +158,25 @@ def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
     ms = round((time.perf_counter() - started) * 1000, 1)
     log.info("settle.batch", checkouts=len(batch), confirmed=len(decisions) - failed, failed=failed, ms=ms)
     return [Settled(w.order_id, w.session_id, statuses[w.order_id]) for w in batch], sold
+
+
+def _write(
+    runtime: Runtime, batch: Sequence[Waiting], *, careful: bool = False
+) -> tuple[dict[str, str], list[Decision]]:
+    """One transaction: the status of every order of the batch, and what was decided of those that had none.
+
+    Raises orders.Repeated when some of it is there already: after a death between the commit and the
+    tidying, or when a restored store accepted a cart again. `careful` looks for that first. It is so
+    seldom that the constraints may tell.
+    """
+    lines = [line for waiting in batch if waiting.checkout for line in waiting.checkout.quote.lines]
+    with orders.repeated_errors(), runtime.database.writing() as session:
+        on_hand = products.lock(session, {line.product_id for line in lines})
+        statuses = orders.statuses(session, [waiting.order_id for waiting in batch]) if careful else {}
+        fresh = [_readable(waiting) for waiting in batch if waiting.order_id not in statuses]
+        taken_by = orders.taken_by(session, fresh) if careful else {}
+        decisions = decide(fresh, on_hand, runtime.rules, taken_by)
+        return statuses | orders.write(session, decisions, runtime.now()), decisions
 
 
 class UnreadableSnapshot(ValueError):

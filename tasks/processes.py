@@ -17,15 +17,16 @@ def fail(message: object) -> NoReturn:
     raise SystemExit(2)
 
 
-def die_with_parent(sig: int = signal.SIGTERM) -> None:
+def die_with_parent(sig: int = signal.SIGTERM, parent: int | None = None) -> None:
     """Ask the kernel to send `sig` to this process when its parent dies, however it dies.
 
-    Linux only (prctl(2)); elsewhere a process whose parent is killed has to be stopped by hand.
-    The request survives an exec. Exits at once when the parent is gone already.
+    `parent` is the process that must be alive; a child that was slow to ask may have lost it already,
+    and ends at once. Linux only (prctl(2)); elsewhere a process whose parent is killed has to be
+    stopped by hand. The request survives an exec.
     """
     if sys.platform != "linux":
         return
-    parent = os.getppid()
+    parent = parent or os.getppid()
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, sig) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -52,6 +53,8 @@ class Shopper:
         except urllib.error.HTTPError as error:
             with error:
                 answer = Answer(error.code, error.headers, json.loads(error.read() or b"null"))
+        except http.client.HTTPException as error:
+            raise ConnectionError("the answer broke off") from error
         self.token = answer.headers.get("X-Session-Token") or self.token
         return answer
 

@@ -32,7 +32,7 @@ from shop.errors import (
     refuse_lines,
 )
 from shop.money import exponent, format_amount, parse_amount
-from shop.pricing import Quote, basis, price
+from shop.pricing import Quote, basis, facts, price
 from shop.rules import Destination, Rules, ShippingMethod
 from shop.shipping import methods_for
 from web.follow import follow, read_order
@@ -110,18 +110,12 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
             return _seen(seen)
         if not cart.lines:
             return _answer_empty(services, session_id, key, print_)
-        try:
-            checkout = _priced(services, session_id, cart, body, key, print_)
-        except Conflict:
-            # What stands against it may be a twin of this request that took the cart and the stock.
-            if services.carts.get(session_id).version == cart.version:
-                raise
-            continue
-        match services.inbox.accept(checkout):
+        checkout = _priced_unless_changed(services, session_id, cart, body, key, print_)
+        match services.inbox.accept(checkout) if checkout else Changed():
             case Accepted(order_id, at, ring):
                 if ring:
                     services.bell.ring()
-                return Outcome(order_id, replayed=False, checkout=replace(checkout, accepted_at=at))
+                return Outcome(order_id, replayed=False, checkout=checkout and replace(checkout, accepted_at=at))
             case Replayed() | Mismatch() as seen:
                 return _seen(seen)
             case Empty():
@@ -152,6 +146,21 @@ def _answer_empty(services: Services, session_id: str, key: str | None, print_: 
     if last := services.inbox.last_checked_out(session_id):
         raise AlreadyCheckedOut(f"This cart was checked out a moment ago, as order {last}.", order_id=last)
     raise CartEmpty("There is nothing in the cart.")
+
+
+def _priced_unless_changed(
+    services: Services, session_id: str, cart: Cart, body: CheckoutIn, key: str | None, print_: str
+) -> Checkout | None:
+    """`_priced`; None when something stands against it and the cart has changed meanwhile.
+
+    Then a twin of this request may have taken the cart and the stock: look again before saying no.
+    """
+    try:
+        return _priced(services, session_id, cart, body, key, print_)
+    except Conflict:
+        if services.carts.get(session_id).version == cart.version:
+            raise
+        return None
 
 
 def _priced(
@@ -188,7 +197,7 @@ def _priced(
         quote=quote,
         idempotency_key=key,
         fingerprint=print_,
-        basis=basis((product for product, _ in items), services.rules_fingerprint),
+        basis=basis((facts(product) for product, _ in items), services.rules_fingerprint),
     )
 
 

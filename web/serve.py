@@ -23,6 +23,8 @@ STOP_SECONDS = 1
 """How long requests under way may take after SIGTERM; those that only wait for news are cut off."""
 
 
+LISTENER = "ONCECART_LISTENER"
+"""The environment variable that tells a serving process who listens: it must not outlive that one."""
 APPLICATION = "app:create_served_app"
 
 
@@ -36,6 +38,7 @@ def serve(target: str = APPLICATION) -> None:
     if os.environ.get("SUPERVISOR_ENABLED"):
         die_with_parent()
     configure_logging(settings.log_level, "web")
+    os.environ[LISTENER] = str(os.getpid())
     Server(
         target,
         address=settings.host,

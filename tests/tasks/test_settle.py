@@ -322,6 +322,9 @@ def test_an_order_that_stands_is_never_given_up(any_shop: Shop) -> None:
     runtime.start(replace(any_shop.runtime, inbox=clumsy))
     for _ in range(MOST_TRIES):
         settle()
+        assert any_shop.order(order_id).status == "confirmed"
+        assert any_shop.runtime.inbox.size() == 1
+    settle()
 
     assert any_shop.order(order_id).status == "confirmed"
     assert any_shop.runtime.inbox.size() == 0
