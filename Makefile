@@ -31,6 +31,7 @@ format: $(VENV)/tools
 
 bench: $(VENV)/tools
 	$(BIN)/python -m bench.settle
+	$(BIN)/python -m bench.recovery
 
 clean:
 	rm -rf $(VENV)

@@ -37,7 +37,7 @@ from web.settings import Settings, read_rules, read_settings
 from web.stores import check_redis, now_ms
 
 FIRST_DELAY_SECONDS = 0.1
-LONGEST_DELAY_SECONDS = 5.0
+LONGEST_DELAY_SECONDS = 1.0
 STEADY_SECONDS = 10.0
 """A process that lived this long is started again without delay."""
 STOP_SECONDS = 1.5
@@ -96,7 +96,7 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
 
 
 @dataclass

@@ -44,7 +44,7 @@ from worker import spare_the_collector
 
 CHECKOUTS = 4096
 BATCH = 256
-ROUNDS = 3
+ROUNDS = 5
 PRODUCTS = 200
 FLOOR = 0.5
 ADDRESS = Address("Ada Lovelace", "1 Main Street", "Oakland", "94601", "US", "CA")

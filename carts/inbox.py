@@ -192,25 +192,20 @@ class Inbox:
     def _settled_arguments(
         self, orders: Sequence[Settled], sold_product_ids: Iterable[str]
     ) -> tuple[list[str], list[str | int]]:
-        names = [keys.inbox()]
+        names = [keys.inbox(), *(keys.product(product_id) for product_id in sold_product_ids)]
+        begins = [keys.cart(""), keys.accepted(""), keys.open_orders(""), keys.checked_out("")]
+        ends = keys.claimed_cart("").removeprefix(keys.accepted(""))
         values: list[str | int] = [
-            len(orders),
             self._cart_lifetime_seconds,
             SNAPSHOT_SECONDS,
             keys.outcomes(),
             OLDEST,
+            *begins,
+            ends,
         ]
         for order in orders:
-            order_id, session_id = order.order_id, order.session_id
-            names += (
-                keys.cart(session_id),
-                keys.claimed_cart(order_id),
-                keys.accepted(order_id),
-                keys.open_orders(session_id),
-                keys.checked_out(session_id),
-            )
-            values += (order_id, order.status, str(uuid7()) if order.status == "failed" else "")
-        names += (keys.product(product_id) for product_id in sold_product_ids)
+            new_id = str(uuid7()) if order.status == "failed" else ""
+            values += (order.order_id, order.session_id, order.status, new_id)
         return names, values
 
     def look_ahead(

@@ -12,55 +12,54 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Insert, Update
+from sqlalchemy import Update, insert
 from sqlalchemy.orm import Session
+
+from db.models import Base
 
 ROWS_A_STATEMENT = 32
 
-Row = dict[str, Any]
-"""Values reach the driver untouched: documents must be JSON text already (db.models.as_json)."""
-
 
 class BulkInsert:
-    """An INSERT for rows that have the same members in the same order."""
+    """An INSERT into some columns of a table, named in the table's own order."""
 
-    def __init__(self, statement: Insert) -> None:
-        self._statement = statement
-        self._texts: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
+    def __init__(self, table: type[Base], *columns: str) -> None:
+        self._statement = insert(table)
+        self._columns = columns
+        self._texts: dict[str, tuple[str, str]] = {}
 
-    def __call__(self, session: Session, rows: Sequence[Row]) -> None:
+    def __call__(self, session: Session, rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows of values in the order of the columns; documents as JSON text (db.models.as_json)."""
         if not rows:
             return
         connection = session.connection()
-        one, many = self._text(connection.dialect, tuple(rows[0]))
+        one, many = self._text(connection.dialect)
         whole = len(rows) - len(rows) % ROWS_A_STATEMENT
         if whole:
             groups = (rows[first : first + ROWS_A_STATEMENT] for first in range(0, whole, ROWS_A_STATEMENT))
-            values = [tuple(chain.from_iterable(row.values() for row in group)) for group in groups]
-            connection.exec_driver_sql(many, values)
+            connection.exec_driver_sql(many, [tuple(chain.from_iterable(group)) for group in groups])
         if rest := rows[whole:]:
-            connection.exec_driver_sql(one, [tuple(row.values()) for row in rest])
+            connection.exec_driver_sql(one, [tuple(row) for row in rest])
 
-    def _text(self, dialect: Any, names: tuple[str, ...]) -> tuple[str, str]:
-        """The statement for one row and for many, with the values in the order of `names`."""
-        key = (dialect.name, names)
-        if key not in self._texts:
-            compiled = self._statement.compile(dialect=dialect, column_keys=list(names))
-            if tuple(compiled.positiontup or ()) != names:
+    def _text(self, dialect: Any) -> tuple[str, str]:
+        """The statement for one row and for many."""
+        if dialect.name not in self._texts:
+            compiled = self._statement.compile(dialect=dialect, column_keys=list(self._columns))
+            if tuple(compiled.positiontup or ()) != self._columns:
                 raise ValueError(f"name the columns in the order of the table: {compiled.positiontup}")
             head, marks = str(compiled).rsplit(" VALUES ", 1)
-            self._texts[key] = (str(compiled), f"{head} VALUES {', '.join([marks] * ROWS_A_STATEMENT)}")
-        return self._texts[key]
+            self._texts[dialect.name] = (str(compiled), f"{head} VALUES {', '.join([marks] * ROWS_A_STATEMENT)}")
+        return self._texts[dialect.name]
 
 
 class BulkUpdate:
-    """An UPDATE for each of many rows, with bound parameters named as their members are."""
+    """An UPDATE for each of many rows, with bound parameters named as the rows' members are."""
 
     def __init__(self, statement: Update) -> None:
         self._statement = statement
         self._texts: dict[str, tuple[str, Any]] = {}
 
-    def __call__(self, session: Session, rows: Sequence[Row]) -> int:
+    def __call__(self, session: Session, rows: Sequence[dict[str, Any]]) -> int:
         """Answers how many rows of the table were changed."""
         connection = session.connection()
         if connection.dialect.name not in self._texts:

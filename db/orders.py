@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,14 +16,20 @@ from db.bulk import BulkInsert
 from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow, as_json
 from shop.checkout import Checkout
 from shop.orders import move
-from shop.pricing import QuotedLine
 from shop.settlement import Decision
 
 ORDER_NUMBER = "order_number"
-FIRST_NUMBER = 1001
-_insert_orders = BulkInsert(insert(OrderRow))
-_insert_items = BulkInsert(insert(OrderItemRow))
-_insert_events = BulkInsert(insert(OrderEventRow))
+CONFIRMED, FAILED = move("status", "pending", "confirmed"), move("status", "pending", "failed")
+NOTHING_OWED, OWED = "none", move("payment_status", "none", "pending")
+_ORDER_COLUMNS = tuple(OrderRow.__table__.columns.keys())
+_in_order = itemgetter(*_ORDER_COLUMNS)
+_insert_orders = BulkInsert(OrderRow, *_ORDER_COLUMNS)
+_insert_items = BulkInsert(
+    OrderItemRow,
+    *("order_id", "position", "product_id", "sku", "name"),
+    *("quantity", "price_at_time_minor", "tax_minor", "subtotal_minor"),
+)
+_insert_events = BulkInsert(OrderEventRow, "order_id", "seq", "stage", "at", "attempt", "outcome", "detail")
 
 
 class Repeated(RuntimeError):
@@ -85,24 +92,29 @@ def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str
     """
     confirmed = [decision for decision in decisions if decision.failure is None]
     numbers = iter(_next_numbers(session, len(confirmed)))
-    orders, items, events, movements = [], [], [], []
+    orders: list[dict[str, Any]] = []
+    items: list[Sequence[Any]] = []
+    events: list[Sequence[Any]] = []
+    movements: list[stock.Movement] = []
     units: dict[str, int] = {}
     for decision in decisions:
         checkout, failure = decision.checkout, decision.failure
         order_id = checkout.order_id
         orders.append(_order_row(decision, None if failure else next(numbers), now))
-        events.append(_event(order_id, 1, "accepted", checkout.accepted_at))
+        events.append((order_id, 1, "accepted", checkout.accepted_at, 1, "ok", None))
         if failure:
-            events.append(_event(order_id, 2, "failed", now, failure.code, failure.message))
+            events.append((order_id, 2, "failed", now, 1, failure.code, failure.message))
         else:
-            events.append(_event(order_id, 2, "stock_taken", now))
-            events.append(_event(order_id, 3, "confirmed", now))
+            events.append((order_id, 2, "stock_taken", now, 1, "ok", None))
+            events.append((order_id, 3, "confirmed", now, 1, "ok", None))
         for position, line in enumerate(decision.quote.lines, 1):
-            items.append(_item_row(order_id, position, line))
+            product_id, quantity = line.product_id, line.quantity
+            amounts = (line.unit_price_minor, line.tax_minor, line.subtotal_minor)
+            items.append((order_id, position, product_id, line.sku, line.name, quantity, *amounts))
             if not failure:
-                units[line.product_id] = units.get(line.product_id, 0) + line.quantity
-                movements.append(stock.movement(line.product_id, "sold", -line.quantity, now, order_id))
-    _insert_orders(session, orders)
+                units[product_id] = units.get(product_id, 0) + quantity
+                movements.append((product_id, "sold", -quantity, order_id, None, now))
+    _insert_orders(session, [_in_order(row) for row in orders])
     _insert_items(session, items)
     _insert_events(session, events)
     stock.take(session, units, movements)
@@ -139,9 +151,9 @@ def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, An
         "total_minor": quote.total_minor,
         "tax_minor": quote.tax_minor,
         "shipping_minor": quote.shipping_minor,
-        "status": move("status", "pending", "failed" if failure else "confirmed"),
+        "status": FAILED if failure else CONFIRMED,
         # Invoice and cash on delivery are owed from here on; nothing is owed for a failed checkout.
-        "payment_status": "none" if failure else move("payment_status", "none", "pending"),
+        "payment_status": NOTHING_OWED if failure else OWED,
         "fulfillment_status": "unfulfilled",
         "failure": as_json(failure),
         "shipping_address": as_json(checkout.shipping_info),
@@ -153,34 +165,6 @@ def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, An
         "accepted_at": checkout.accepted_at,
         "settled_at": now,
         "updated_at": now,
-    }
-
-
-def _item_row(order_id: str, position: int, line: QuotedLine) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "position": position,
-        "product_id": line.product_id,
-        "sku": line.sku,
-        "name": line.name,
-        "quantity": line.quantity,
-        "price_at_time_minor": line.unit_price_minor,
-        "tax_minor": line.tax_minor,
-        "subtotal_minor": line.subtotal_minor,
-    }
-
-
-def _event(
-    order_id: str, seq: int, stage: str, at: int, outcome: str = "ok", detail: str | None = None
-) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "seq": seq,
-        "stage": stage,
-        "at": at,
-        "attempt": 1,
-        "outcome": outcome,
-        "detail": detail,
     }
 
 

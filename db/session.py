@@ -26,6 +26,8 @@ except ImportError:  # No wheel for this machine: the standard library's will do
 SQLITE: ModuleType = _newer_sqlite or sqlite3
 SAFE_SQLITE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 10_000
+CACHE_KIB = 16_384
+"""For each connection, at most: a large batch must not spill its pages before its commit."""
 WAL_PAGES = 16_000
 """Fold the write-ahead log in at 64 MB: at the default of 4 MB every other batch under load would do it,
 inside its commit. In quiet moments upkeep does it (Database.checkpoint)."""
@@ -143,6 +145,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "mmap_size=0",
         f"wal_autocheckpoint={WAL_PAGES}",
+        f"cache_size=-{CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")
     # SQLite's own knows only a to z: a search for "Éclair" would not find it.

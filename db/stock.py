@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from db.bulk import BulkInsert, BulkUpdate
 from db.models import ProductRow, StockMovementRow
 
 _PRODUCTS = ProductRow.__table__
-_insert_movements = BulkInsert(insert(StockMovementRow))
+Movement = tuple[str, str, int, str | None, str | None, int]
+"""A row of the ledger: product_id, kind, quantity (more on the shelf, or fewer), order_id, reason, at."""
+_insert_movements = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "order_id", "reason", "at")
 _take = BulkUpdate(
     update(_PRODUCTS)  # type: ignore[arg-type]
     .where(_PRODUCTS.c.id == bindparam("product"), _PRODUCTS.c.stock_quantity >= bindparam("units"))
@@ -24,7 +25,7 @@ class Oversold(RuntimeError):
     """A product had fewer units than were decided on, although its row was locked: a bug, nothing is written."""
 
 
-def take(session: Session, units: Mapping[str, int], movements: Sequence[dict[str, Any]]) -> None:
+def take(session: Session, units: Mapping[str, int], movements: Sequence[Movement]) -> None:
     """Take units off the shelves and write the movements that say so, one for each order and product.
 
     One conditional statement a product; raises Oversold if one of them finds too few.
@@ -38,21 +39,9 @@ def take(session: Session, units: Mapping[str, int], movements: Sequence[dict[st
     _insert_movements(session, movements)
 
 
-def movement(product_id: str, kind: str, quantity: int, at: int, order_id: str | None = None) -> dict[str, Any]:
-    """A row of the ledger: `quantity` units more on the shelf, or fewer."""
-    return {
-        "product_id": product_id,
-        "kind": kind,
-        "quantity": quantity,
-        "order_id": order_id,
-        "reason": None,
-        "at": at,
-    }
-
-
 def open_stock(session: Session, product_id: str, quantity: int, at: int) -> None:
     """The first entry of a new product's ledger."""
-    _insert_movements(session, [movement(product_id, "opening", quantity, at)])
+    _insert_movements(session, [(product_id, "opening", quantity, None, None, at)])
 
 
 def ledger_balance(session: Session, product_id: str) -> int:

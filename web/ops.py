@@ -22,7 +22,7 @@ INFO = Info(
     version="1",
     description=(
         "A cart and checkout backend. A checkout is accepted in milliseconds with 202 and settled exactly once "
-        "by a background worker; follow /api/orders/<id> for its outcome. Sessions travel in a cookie or in "
+        "by a background worker; follow `/api/orders/{id}` for its outcome. Sessions travel in a cookie or in "
         "X-Session-Token. Amounts are exact decimal strings. Every refusal is problem+json with a stable code."
     ),
 )
