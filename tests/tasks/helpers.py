@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
+import msgspec
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -39,8 +39,8 @@ def session_of(shop: Shop, order_id: str) -> str:
 
 def change_snapshot(shop: Shop, order_id: str, **fields: Any) -> None:
     """Put other values into an accepted checkout's snapshot."""
-    snapshot = orjson.loads(shop.redis.hget(keys.accepted(order_id), "snapshot"))
-    shop.redis.hset(keys.accepted(order_id), "snapshot", orjson.dumps(snapshot | fields))
+    snapshot = msgspec.json.decode(shop.redis.hget(keys.accepted(order_id), "snapshot"))
+    shop.redis.hset(keys.accepted(order_id), "snapshot", msgspec.json.encode(snapshot | fields))
 
 
 def spoil_snapshot(shop: Shop, order_id: str) -> None:

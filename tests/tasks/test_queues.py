@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-import orjson
+import msgspec
 import pytest
 from redis import Redis
 from rq.job import JobStatus
@@ -37,7 +37,7 @@ def test_a_job_carries_nothing(any_shop: Shop) -> None:
 
 def forge(redis: Redis, function: str, *arguments: str, **fields: str) -> None:
     """A job written by hand, as anyone who can write to Redis could."""
-    data = zlib.compress(orjson.dumps([function, None, arguments, {}]))
+    data = zlib.compress(msgspec.json.encode([function, None, arguments, {}]))
     job = {"data": data, "origin": CHECKOUT, "status": "queued", "created_at": "2026-01-01T00:00:00.000000Z", **fields}
     redis.hset("rq:job:forged", mapping=job)
     redis.sadd("rq:queues", f"rq:queue:{CHECKOUT}")
