@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -99,7 +99,9 @@ def database_errors() -> Iterator[None]:
         raise Unavailable("The order store is away for a moment.") from error
     except DBAPIError as error:
         read_only = getattr(error.orig, "sqlstate", None) == READ_ONLY
-        if error.connection_invalidated or read_only:
+        # The plain class: the file is damaged or no database at all. Its subclasses speak of one statement.
+        damaged = type(error) is DatabaseError
+        if error.connection_invalidated or read_only or damaged:
             raise Unavailable("The order store is away for a moment.") from error
         raise
 

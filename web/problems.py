@@ -37,6 +37,8 @@ HTTP_CODES = {
     503: "service_unavailable",
 }
 MEDIA_TYPE = "application/problem+json"
+MOST_FAULTS = 50
+"""Named in one problem: a small body can hold thousands of unknown fields."""
 
 log = structlog.get_logger()
 
@@ -67,7 +69,7 @@ def fault_out(fault: Fault) -> dict[str, Any]:
 def validation_faults(error: ValidationError, parameters: bool) -> list[Fault]:
     """Each thing pydantic found wrong, with a JSON pointer into the body or the parameter's name."""
     faults = []
-    for found in error.errors(include_url=False, include_input=False, include_context=False):
+    for found in error.errors(include_url=False, include_input=False, include_context=False)[:MOST_FAULTS]:
         path = [str(part) for part in found["loc"] if part not in UNION_TAGS]
         message = found["msg"].removeprefix("Value error, ")
         kind = "validation_failed"

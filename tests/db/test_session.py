@@ -265,3 +265,13 @@ def test_an_unsafe_sqlite_is_told_of(
 
 def test_the_sqlite_we_are_tested_with_is_safe() -> None:
     assert sqlite_warning() is None
+
+
+def test_a_damaged_database_file_is_away(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    path.write_bytes(b"this is no database, " * 400)
+    database = Database(f"sqlite:///{path}")
+
+    with pytest.raises(Unavailable), database.reading() as session:
+        session.execute(text("SELECT 1 FROM counters"))
+    database.close()

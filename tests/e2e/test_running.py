@@ -253,3 +253,20 @@ def test_the_web_and_the_worker_start_alone_against_given_stores(tmp_path: Path)
         finally:
             worker.close()
             web.close()
+
+
+def test_the_whole_shop_runs_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE DATABASE own")
+    database.close()
+    own = postgres_url.removesuffix("/postgres") + "/own"
+
+    with running(RunningShop(tmp_path / "var", settings={"DATABASE_URL": own})) as shop:
+        shopper = shop.shopper()
+        shopper.add("enamel-mug")
+        answer = shopper.check_out(Prefer="wait=20")
+
+        assert answer.body["status"] == "confirmed"
+        assert answer.body["number"] == 1001
+        assert not (shop.var_dir / "shop.db").exists()

@@ -258,3 +258,12 @@ def test_a_problem_of_a_line_says_how_many_there_are(shop: Shop, shopper: Client
     body = problem(add(shopper, quantity=2), 409, "insufficient_stock")
 
     assert body["detail"] == "Only 1 of 2 Mug are available."
+
+
+def test_thousands_of_wrong_fields_are_not_all_named(shop: Shop) -> None:
+    body = {f"x{number}": 1 for number in range(2000)}
+
+    answer = shop.shopper().post("/api/cart/add", json=body)
+
+    assert answer.status_code == 422
+    assert len(answer.get_json()["errors"]) == 50
