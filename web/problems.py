@@ -103,6 +103,15 @@ def register_problems(app: Flask) -> None:
             answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return answer
 
+    @app.after_request
+    def _no_other(response: Response) -> Response:
+        """Some refusals never were exceptions, such as a static file's failed If-Match."""
+        if response.status_code < 400 or (response.mimetype or "").endswith("json"):
+            return response
+        response.close()
+        code = HTTP_CODES.get(response.status_code, "bad_request")
+        return problem(code, response.status_code, CODES[code].title)
+
     @app.errorhandler(Exception)
     def _bug(error: Exception) -> Response:
         log.exception("request.threw", path=request.path, error=repr(error))

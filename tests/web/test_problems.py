@@ -267,3 +267,12 @@ def test_thousands_of_wrong_fields_are_not_all_named(shop: Shop) -> None:
 
     assert answer.status_code == 422
     assert len(answer.get_json()["errors"]) == 50
+
+
+def test_a_refusal_that_never_was_an_exception_is_a_problem_too(shop: Shop) -> None:
+    answer = shop.shopper().get("/static/products/enamel-mug-1.svg", headers={"If-Match": '"another"'})
+
+    assert answer.status_code == 412
+    assert answer.mimetype == "application/problem+json"
+    assert answer.get_json()["code"] == "bad_request"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
