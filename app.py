@@ -272,9 +272,10 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
         ],
         max_age=600,
     )
-    register_problems(app)
+    # What is registered last sees an answer first: a problem gets its headers like any other answer.
     register_requests(app)
     register_sessions(app, app.extensions["oncecart"].sessions)
+    register_problems(app)
     app.register_api(shop)
     app.register_api(ops.operations)
     app.register_blueprint(ops.pages)
