@@ -24,6 +24,7 @@ from tasks.processes import die_with_parent
 from web import checkout as checkouts
 from web import ops, schemas, views
 from web.api import Api, Blueprint, Tag, is_known
+from web.cli import register_commands
 from web.follow import follow, history, wait_seconds
 from web.log import configure_logging
 from web.problems import register_problems
@@ -276,6 +277,7 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
     register_requests(app)
     register_sessions(app, app.extensions["oncecart"].sessions)
     register_problems(app)
+    register_commands(app)
     app.register_api(shop)
     app.register_api(ops.operations)
     app.register_blueprint(ops.pages)

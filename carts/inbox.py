@@ -6,7 +6,7 @@ dies in between finds it here again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +92,21 @@ class Settled:
     order_id: str
     session_id: str
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What Redis keeps of an accepted checkout: for the audit, which holds it against SQL."""
+
+    order_id: str
+    session_id: str
+    status: str | None
+    """None until it is settled."""
+    accepted_at: int
+    waits: bool
+    """Whether it is in the inbox."""
+    has_cart: bool
+    """Whether its claimed cart is still here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +249,62 @@ class Inbox:
         with redis_errors():
             for each in (self._settled, self._renew, self._peek):
                 self._redis.script_load(each.script)
+
+    def kept(self, at_once: int = 500) -> Iterator[list[Kept]]:
+        """Every accepted checkout that is still kept, in portions; one may come twice, as SCAN has it."""
+        cursor = 0
+        while True:
+            with redis_errors():
+                cursor, names = self._redis.scan(cursor, match=keys.accepted("*"), count=at_once)
+                prefix = keys.accepted("")
+                order_ids = [name.removeprefix(prefix) for name in names if name.count(":") == 1]
+                found = self.look(order_ids)
+            if found:
+                yield found
+            if cursor == 0:
+                return
+
+    def look(self, order_ids: Sequence[str]) -> list[Kept]:
+        """What is kept of these accepted checkouts."""
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for order_id in order_ids:
+                pipe.hmget(keys.accepted(order_id), "session_id", "status", "accepted_at")
+                pipe.zscore(keys.inbox(), order_id)
+                pipe.exists(keys.claimed_cart(order_id))
+            answers_ = pipe.execute()
+        return [
+            Kept(order_id, fields[0], fields[1], int(fields[2] or 0), score is not None, bool(claimed))
+            for order_id, fields, score, claimed in zip(
+                order_ids, answers_[::3], answers_[1::3], answers_[2::3], strict=True
+            )
+            if fields[0] is not None
+        ]
+
+    def put_back(self, order_id: str) -> bool:
+        """Let a settled checkout wait once more, for a database that does not know it; False if it cannot be read.
+
+        Its claimed cart is made again from the snapshot, so that it can still be given back.
+        """
+        with redis_errors():
+            session_id, accepted_at, snapshot = self._redis.hmget(
+                keys.accepted(order_id), "session_id", "accepted_at", "snapshot"
+            )
+            waiting = _waiting(order_id, session_id, accepted_at, None, snapshot)
+            if waiting.checkout is None:
+                return False
+            cart: dict[str, str | int] = {"id": waiting.checkout.cart_id, "version": waiting.checkout.cart_version}
+            for line in waiting.checkout.quote.lines:
+                cart[f"q:{line.product_id}"] = line.quantity
+                cart[f"p:{line.product_id}"] = line.unit_price_minor
+                cart[f"t:{line.product_id}"] = waiting.accepted_at
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.persist(keys.accepted(order_id)).hdel(keys.accepted(order_id), "status", "tries")
+            pipe.hset(keys.claimed_cart(order_id), mapping=cart)
+            pipe.zadd(keys.open_orders(waiting.session_id), {order_id: waiting.accepted_at / 1000})
+            pipe.zadd(keys.inbox(), {order_id: waiting.accepted_at / 1000})
+            pipe.execute()
+        return True
 
     def size(self) -> int:
         with redis_errors():
