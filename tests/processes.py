@@ -141,10 +141,9 @@ class RunningShop:
         roles: dict[str, list[int]] = {"web": [], "worker": [], "valkey": [], "supervisord": []}
         marks = {
             "app.py": "web",
-            "web.serve": "web",
             "worker.py": "worker",
             "valkey-server ": "valkey",
-            "supervisor.supervisord": "supervisord",
+            "web.supervise": "supervisord",
         }
         for entry in Path("/proc").iterdir():
             try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 from flask import Flask
 from flask.cli import with_appcontext
 
+from shop.errors import Unavailable
 from tasks import audit
 from web.services import services
 
@@ -18,6 +20,7 @@ MOST_NAMED = 100
 def register_commands(app: Flask) -> None:
     app.cli.add_command(audit_command)
     app.cli.add_command(reconcile_command)
+    app.cli.add_command(backup_command)
 
 
 @click.command("audit")
@@ -68,3 +71,19 @@ def reconcile_command() -> None:
         at.bell.ring()
     click.echo(f"{back} checkouts wait again, {lost} cannot be read")
     raise SystemExit(1 if lost else 0)
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@with_appcontext
+def backup_command(file: Path) -> None:
+    """Copy the SQLite database to FILE while the shop runs. Never replaces a file."""
+    database = services().database
+    if not database.is_sqlite():
+        where = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
+        raise click.ClickException(f"this shop is on PostgreSQL: pg_dump --format=custom --file={file} {where}")
+    try:
+        database.backup(file)
+    except (OSError, Unavailable) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file}: {file.stat().st_size} bytes, checked")

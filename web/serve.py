@@ -1,6 +1,7 @@
-"""Serving the application with Granian: `python app.py`, or `python -m web.serve`, which starts lighter.
+"""Serving the application with Granian: `python app.py`.
 
-The process that listens never imports the application; those that serve do, each for itself.
+The process that listens imports the application and forks those that serve: they share its memory,
+and one that is started again need not import anything.
 """
 
 from __future__ import annotations
@@ -80,7 +81,3 @@ def check_port(settings: Settings) -> None:
             raise BadSettings(
                 f"PORT: cannot listen on {where} ({error.strerror}); choose another PORT or HOST"
             ) from error
-
-
-if __name__ == "__main__":
-    serve()

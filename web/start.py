@@ -79,7 +79,7 @@ def start(settings: Settings) -> subprocess.Popen[bytes]:
         "VAR_DIR": str(settings.var_dir),
         "BRINGS_REDIS": "true" if settings.brings_redis else "false",
     }
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(ROOT / "supervisord.conf")]
+    command = [sys.executable, "-m", "web.supervise", "-c", str(ROOT / "supervisord.conf")]
     # Its own process group: a Ctrl-C in the terminal reaches us, and we end it in order.
     return subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=die_with_parent, process_group=0)  # noqa: PLW1509 - no threads here
 

@@ -11,9 +11,12 @@ from click.testing import Result
 from redis import Redis
 from sqlalchemy import text
 
+from db.session import Database
+from shop.rules import Rules
 from tasks.checkout import settle
-from tests.harness import Shop
+from tests.harness import Clock, Shop
 from tests.tasks.helpers import cart_of
+from web.settings import Settings
 
 
 def audit(shop: Shop) -> Result:
@@ -174,9 +177,9 @@ def test_a_restored_older_database_is_reconciled(shop: Shop) -> None:
     shop.stocked(MUG=5)
     early = shop.checkout(MUG=1)
     shop.work_until_idle()
-    shop.database.checkpoint()
     path = Path(str(shop.database.engine.url.database))
-    shutil.copy(path, path.with_suffix(".backup"))
+    kept = shop.app.test_cli_runner().invoke(args=["backup", str(path.with_suffix(".backup"))])
+    assert kept.exit_code == 0, kept.output
     shopper = shop.shopper()
     late = shop.checkout(shopper, MUG=2)
     latest = shop.checkout(MUG=2)
@@ -226,3 +229,28 @@ def test_a_checkout_that_cannot_be_read_is_named_and_left(any_shop: Shop) -> Non
 
     assert result.exit_code == 1
     assert f"{order_id}: cannot be read" in result.output
+
+
+def test_a_backup_replaces_no_file_and_leaves_nothing_unfinished(shop: Shop, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.write_text("mine")
+
+    result = shop.app.test_cli_runner().invoke(args=["backup", str(there)])
+    nowhere = shop.app.test_cli_runner().invoke(args=["backup", str(tmp_path / "no" / "such" / "folder")])
+
+    assert (result.exit_code, nowhere.exit_code) == (1, 1)
+    assert "exists already" in result.output
+    assert "Error: The database cannot be copied to" in nowhere.output
+    assert there.read_text() == "mine"
+    assert not list(tmp_path.glob("*unfinished"))
+
+
+def test_a_backup_of_postgresql_names_the_command(
+    rules: Rules, fake_pair: tuple[Redis, Redis], postgresql: Database, clock: Clock, settings: Settings
+) -> None:
+    shop = Shop(rules, *fake_pair, postgresql, clock, settings)
+
+    result = shop.app.test_cli_runner().invoke(args=["backup", "shop.dump"])
+
+    assert result.exit_code == 1
+    assert "pg_dump --format=custom --file=shop.dump postgresql://shop@" in result.output
