@@ -2,6 +2,7 @@
 
 import re
 
+from carts.durability import MUST_BE
 from shop.orders import TRANSITIONS
 from web.settings import ROOT, Settings
 
@@ -35,3 +36,18 @@ def test_the_readme_names_only_make_targets_that_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE)) <= targets
+
+
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+
+
+def test_the_valkey_of_compose_keeps_what_the_shop_promises() -> None:
+    for name, value in MUST_BE.items():
+        assert re.search(rf'- --{name}\n\s+- "?{value}"?\n', COMPOSE), f"{name} {value}"
+
+
+def test_compose_hands_every_setting_on() -> None:
+    own = {"host", "port", "var_dir", "shop_file"}  # The image's own.
+    handed_on = set(re.findall(r"^    ([A-Z_]+):$", COMPOSE, re.MULTILINE))
+
+    assert handed_on == {name.upper() for name in Settings.model_fields if name not in own}
