@@ -203,6 +203,7 @@ def _given_up(runtime: Runtime, waiting: Waiting, tries: int) -> bool:
         except Unavailable:
             raise
         except Exception:
+            # The first form may hold just what SQL does not take; the blank one has nothing that could be wrong.
             log.exception("settle.give_up_threw", order_id=order_id)
             continue
         runtime.inbox.settled([Settled(order_id, waiting.session_id, written[order_id])])
