@@ -23,6 +23,7 @@ from shop.shipping import methods_for
 from tasks.processes import die_with_parent
 from web import checkout as checkouts
 from web import ops, schemas, views
+from web.admin import register_admin
 from web.api import Api, Blueprint, Tag, is_known
 from web.cli import register_commands
 from web.follow import follow, history, wait_seconds
@@ -248,7 +249,14 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
     Raises BadSettings with one line that says what to change.
     """
     settings = settings or read_settings()
-    app = Api(__name__, info=ops.INFO, doc_ui=False, static_folder="web/static", template_folder="web/templates")
+    app = Api(
+        __name__,
+        info=ops.INFO,
+        security_schemes=ops.SECURITY,
+        doc_ui=False,
+        static_folder="web/static",
+        template_folder="web/templates",
+    )
     # One more: of a chunked body Werkzeug reads so much and hides that there was more; read_body looks.
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES + 1
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 24 * 3600
@@ -261,7 +269,16 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
         app,
         resources={"/api/*": {"origins": list(settings.cors_origins)}},
         supports_credentials=True,
-        allow_headers=["Content-Type", "Idempotency-Key", "If-None-Match", "Prefer", "X-Request-Id", HEADER],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "Prefer",
+            "X-Request-Id",
+            HEADER,
+        ],
         expose_headers=[
             "ETag",
             "Idempotent-Replayed",
@@ -279,6 +296,7 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
     register_problems(app)
     register_commands(app)
     app.register_api(shop)
+    register_admin(app)
     app.register_api(ops.operations)
     app.register_blueprint(ops.pages)
     return app

@@ -18,14 +18,14 @@ LOCK_KEY = 0x0CECA47
 """PostgreSQL's advisory lock for migrating and seeding."""
 
 
-def upgrade(database: Database) -> None:
-    """Apply what is missing, all in one transaction; harmless when nothing is. Raises Unavailable."""
+def upgrade(database: Database, to: str = "head") -> None:
+    """Apply what is missing up to a migration, all in one transaction; harmless when nothing is. Raises Unavailable."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with database_errors(), database.engine.execution_options(writes=True).begin() as connection:
         take_turns(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def take_turns(connection: Connection) -> None:

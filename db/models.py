@@ -15,6 +15,7 @@ from sqlalchemy import (
     CheckConstraint,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -95,6 +96,7 @@ class ProductRow(Base):
         CheckConstraint("stock_quantity >= 0", name="stock_not_negative"),
         CheckConstraint("price_minor >= 0", name="price_not_negative"),
         CheckConstraint("weight_grams >= 0", name="weight_not_negative"),
+        CheckConstraint("low_stock_threshold >= 0", name="low_stock_threshold_not_negative"),
         # One for each filter and sort of a shopper's list, with the id as the last key.
         Index("ix_products_active_price", "is_active", "price_minor", "id"),
         Index("ix_products_active_name", "is_active", "name", "id"),
@@ -102,6 +104,14 @@ class ProductRow(Base):
         Index("ix_products_category_price", "category_id", "is_active", "price_minor", "id"),
         Index("ix_products_category_created", "category_id", "is_active", "created_at", "id"),
         Index("ix_products_group", "group_id", "id"),
+        # What is running low: nothing else is in it, so that it costs next to nothing.
+        Index(
+            "ix_products_low_stock",
+            "stock_quantity",
+            "id",
+            sqlite_where=text("stock_quantity <= low_stock_threshold"),
+            postgresql_where=text("stock_quantity <= low_stock_threshold"),
+        ),
         STRICT,
     )
 
@@ -122,6 +132,10 @@ class ProductRow(Base):
     is_active: Mapped[bool] = mapped_column(Flag, default=True)
     created_at: Mapped[int] = mapped_column(Whole)
     updated_at: Mapped[int] = mapped_column(Whole)
+    """Rises with every change of the merchant's, so that it names a version; a sale does not change it."""
+    description_html: Mapped[str | None] = mapped_column(Text)
+    """The description as sanitized HTML, where the merchant wrote one; `description` is its plain text."""
+    low_stock_threshold: Mapped[int] = mapped_column(Whole, server_default=text("5"))
 
 
 class OrderRow(Base):
@@ -140,7 +154,7 @@ class OrderRow(Base):
             name="payment_status_known",
         ),
         CheckConstraint(
-            "fulfillment_status IN ('unfulfilled', 'shipped', 'delivered', 'returned')",
+            "fulfillment_status IN ('unfulfilled', 'partially_shipped', 'shipped', 'delivered', 'returned')",
             name="fulfillment_status_known",
         ),
         # A cart, and a key, become one order at most. Failed ones took nothing and do not count.
@@ -160,6 +174,21 @@ class OrderRow(Base):
             postgresql_where=text("idempotency_key IS NOT NULL AND status <> 'failed'"),
         ),
         Index("ix_orders_session", "session_id", "created_at", "id"),
+        # One for each filter and sort of the merchant's list, with the order of the list behind the filter.
+        Index("ix_orders_created", "created_at", "id"),
+        Index("ix_orders_total", "total_minor", "id"),
+        Index("ix_orders_status", "status", "created_at", "id"),
+        Index("ix_orders_payment_status", "payment_status", "created_at", "id"),
+        Index("ix_orders_fulfillment_status", "fulfillment_status", "created_at", "id"),
+        Index("ix_orders_email", "email_lower", "created_at", "id"),
+        Index(
+            "ix_orders_failure_code",
+            "failure_code",
+            "created_at",
+            "id",
+            sqlite_where=text("failure_code IS NOT NULL"),
+            postgresql_where=text("failure_code IS NOT NULL"),
+        ),
         STRICT,
     )
 
@@ -191,6 +220,10 @@ class OrderRow(Base):
     accepted_at: Mapped[int] = mapped_column(Whole)
     settled_at: Mapped[int | None] = mapped_column(Whole)
     updated_at: Mapped[int] = mapped_column(Whole)
+    """Rises with every change, so that it names a version."""
+    failure_code: Mapped[str | None] = mapped_column(Text)
+    email_lower: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    """For finding an order by its e-mail address, whatever the case it was typed in."""
 
 
 class OrderItemRow(Base):
@@ -199,7 +232,8 @@ class OrderItemRow(Base):
     __tablename__ = "order_items"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
-        Index("ix_order_items_product", "product_id"),
+        CheckConstraint("shipped_quantity BETWEEN 0 AND quantity", name="shipped_quantity_possible"),
+        Index("ix_order_items_product", "product_id", "order_id"),
         STRICT,
     )
 
@@ -212,6 +246,43 @@ class OrderItemRow(Base):
     price_at_time_minor: Mapped[int] = mapped_column(Whole)
     tax_minor: Mapped[int] = mapped_column(Whole)
     subtotal_minor: Mapped[int] = mapped_column(Whole)
+    shipped_quantity: Mapped[int] = mapped_column(Whole, server_default=text("0"))
+
+
+class ShipmentRow(Base):
+    """A parcel of an order; numbered within it from 1."""
+
+    __tablename__ = "shipments"
+    __table_args__ = (STRICT,)
+
+    order_id: Mapped[str] = mapped_column(Text, ForeignKey("orders.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    carrier: Mapped[str | None] = mapped_column(Text)
+    tracking_number: Mapped[str | None] = mapped_column(Text)
+    tracking_url: Mapped[str | None] = mapped_column(Text)
+    shipped_at: Mapped[int] = mapped_column(Whole)
+    delivered_at: Mapped[int | None] = mapped_column(Whole)
+
+
+class ShipmentItemRow(Base):
+    """Units of an order's line in a parcel."""
+
+    __tablename__ = "shipment_items"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        ForeignKeyConstraint(
+            ["order_id", "number"], ["shipments.order_id", "shipments.number"], name="fk_shipment_items_shipment"
+        ),
+        ForeignKeyConstraint(
+            ["order_id", "position"], ["order_items.order_id", "order_items.position"], name="fk_shipment_items_line"
+        ),
+        STRICT,
+    )
+
+    order_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    quantity: Mapped[int] = mapped_column(Whole)
 
 
 class OrderEventRow(Base):
@@ -227,6 +298,8 @@ class OrderEventRow(Base):
     attempt: Mapped[int] = mapped_column(Integer)
     outcome: Mapped[str] = mapped_column(Text)
     detail: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(Text)
+    """Whose API key did it; None for the shop itself. Never shown to shoppers."""
 
 
 class StockMovementRow(Base):
@@ -238,6 +311,15 @@ class StockMovementRow(Base):
             "kind IN ('opening', 'received', 'adjusted', 'sold', 'released', 'returned')", name="kind_known"
         ),
         UniqueConstraint("product_id", "kind", "order_id"),
+        Index("ix_stock_movements_product", "product_id", "id"),
+        Index(
+            "uq_stock_movements_key",
+            "product_id",
+            "key",
+            unique=True,
+            sqlite_where=text("key IS NOT NULL"),
+            postgresql_where=text("key IS NOT NULL"),
+        ),
         STRICT,
     )
 
@@ -247,7 +329,28 @@ class StockMovementRow(Base):
     quantity: Mapped[int] = mapped_column(Whole)
     order_id: Mapped[str | None] = mapped_column(Text, ForeignKey("orders.id"))
     reason: Mapped[str | None] = mapped_column(Text)
+    """The merchant's note."""
     at: Mapped[int] = mapped_column(Whole)
+    actor: Mapped[str | None] = mapped_column(Text)
+    """Whose API key did it; None for the shop itself."""
+    key: Mapped[str | None] = mapped_column(Text)
+    """The Idempotency-Key of the request that made it."""
+
+
+class ApiKeyRow(Base):
+    """A key to the admin API: only its hash, so that nobody can read a key here."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (STRICT,)
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    """The public part of the key."""
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    hash: Mapped[str] = mapped_column(Text)
+    """SHA-256 of the secret part, as hex. The secret is random: a slow hash would add nothing."""
+    scopes: Mapped[list[str]] = mapped_column(Json)
+    created_at: Mapped[int] = mapped_column(Whole)
+    revoked_at: Mapped[int | None] = mapped_column(Whole)
 
 
 class CounterRow(Base):

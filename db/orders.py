@@ -165,6 +165,8 @@ def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, An
         "accepted_at": checkout.accepted_at,
         "settled_at": now,
         "updated_at": now,
+        "failure_code": failure.code if failure else None,
+        "email_lower": checkout.email.lower(),
     }
 
 

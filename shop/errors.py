@@ -2,6 +2,7 @@
 
     ShopError
     ├── Invalid       the request cannot be understood or is not allowed as it stands
+    ├── Unauthenticated, Forbidden    no key to the admin API, or one without the scope
     ├── NotFound      there is no such thing, or it is not yours
     ├── Conflict      understood, but the shop's state forbids it now
     └── Unavailable   a store is away; the same request may succeed later
@@ -34,7 +35,7 @@ CODES: dict[str, Code] = {
     "bad_request": Code("Bad request", "The request could not be understood; see detail."),
     "not_found": Code("Not found", "Check the address; /api/docs lists every route."),
     "method_not_allowed": Code("Method not allowed", "Use one of the methods in the Allow header."),
-    "payload_too_large": Code("Body too large", "Send at most 64 KiB."),
+    "payload_too_large": Code("Body too large", "Send at most 64 KiB, to the admin API at most 4 MiB."),
     "unsupported_media_type": Code("Not JSON", "Send the body with Content-Type: application/json."),
     "idempotency_key_invalid": Code(
         "Invalid Idempotency-Key", "Use 1 to 255 printable ASCII characters, bare or in double quotes."
@@ -58,6 +59,22 @@ CODES: dict[str, Code] = {
     "shipping_unavailable": Code("Shipping method not available", "Choose one of the methods a quote lists."),
     "payment_method_unsupported": Code("Payment method not available", "Choose one of the methods a quote lists."),
     "order_not_found": Code("No such order", "Check the id, and use the session that placed the order."),
+    # The merchant's side
+    "unauthenticated": Code(
+        "API key needed", "Send `Authorization: Bearer <key>` with a valid key; `flask keys create` makes one."
+    ),
+    "missing_scope": Code("Not allowed with this key", "Use a key with the scope that the detail names."),
+    "precondition_required": Code(
+        "If-Match needed",
+        "Read it first and send its ETag as If-Match, or `If-Match: *` to overwrite whatever is there.",
+    ),
+    "precondition_failed": Code("Changed meanwhile", "Read it again, and repeat the change with the new ETag."),
+    "category_not_found": Code("No such category", "Check the category's id or name."),
+    "category_exists": Code("Category exists already", "Use another name, or change the one there is."),
+    "category_in_use": Code("Category has products", "Move its products to another category first."),
+    "product_exists": Code("Product exists already", "Use another SKU or id, or change the product there is."),
+    "product_sold": Code("Product has been sold", "It stays for the sake of its orders; set is_active to false."),
+    "transition_not_allowed": Code("Not possible in this state", "Do one of what the detail names as possible."),
     # What can become of an accepted checkout
     "payment_declined": Code("Payment declined", "Use another means of payment."),
     "payment_unavailable": Code("Payment provider away", "Try again later.", retryable=True),
@@ -108,7 +125,7 @@ class ShopError(Exception):
 
     code: ClassVar[str] = "internal_error"
 
-    def __init__(self, detail: str, faults: Sequence[Fault] = (), **extra: str | int) -> None:
+    def __init__(self, detail: str, faults: Sequence[Fault] = (), **extra: str | int | list[str]) -> None:
         super().__init__(detail)
         self.faults = tuple(faults)
         self.extra = extra
@@ -124,6 +141,18 @@ class Invalid(ShopError):
 
 class NotFound(ShopError):
     code = "not_found"
+
+
+class Unauthenticated(ShopError):
+    """No key to the admin API, a wrong one, or one that was revoked: nobody learns which."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ShopError):
+    """A good key without the scope that is needed."""
+
+    code = "missing_scope"
 
 
 class Conflict(ShopError):
@@ -168,6 +197,16 @@ class ShippingUnavailable(Invalid):
     code = "shipping_unavailable"
 
 
+class PreconditionRequired(Invalid):
+    code = "precondition_required"
+
+
+class ChangedMeanwhile(Conflict):
+    """If-Match names a version that is not there any more."""
+
+    code = "precondition_failed"
+
+
 class ProductNotFound(NotFound):
     code = "product_not_found"
 
@@ -178,6 +217,28 @@ class ItemNotFound(NotFound):
 
 class OrderNotFound(NotFound):
     code = "order_not_found"
+
+
+class CategoryNotFound(NotFound):
+    code = "category_not_found"
+
+
+class CategoryExists(Conflict):
+    code = "category_exists"
+
+
+class CategoryInUse(Conflict):
+    code = "category_in_use"
+
+
+class ProductExists(Conflict):
+    code = "product_exists"
+
+
+class ProductSold(Conflict):
+    """A product that orders took units of cannot be deleted, only deactivated."""
+
+    code = "product_sold"
 
 
 class OutOfStock(Conflict):

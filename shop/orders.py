@@ -27,7 +27,8 @@ _PAYMENT = {
     "failed": set(),
 }
 _FULFILLMENT = {
-    "unfulfilled": {"shipped"},
+    "unfulfilled": {"partially_shipped", "shipped"},
+    "partially_shipped": {"partially_shipped", "shipped"},
     "shipped": {"delivered", "returned"},
     "delivered": {"returned"},
     "returned": set(),
@@ -46,7 +47,7 @@ OPEN = frozenset({"pending", "processing", "requires_action"})
 class ImpossibleTransition(Conflict):
     """A status was asked to move where the table has no way; the message names the ways there are."""
 
-    code = "internal_error"
+    code = "transition_not_allowed"
 
 
 def move(kind: str, now: str, to: str) -> str:
@@ -56,8 +57,9 @@ def move(kind: str, now: str, to: str) -> str:
     """
     possible = TRANSITIONS[kind][now]
     if to not in possible:
-        ways = ", ".join(sorted(possible)) or "nowhere: it is final"
-        raise ImpossibleTransition(f"{kind} cannot go from {now} to {to}, only to {ways}")
+        ways = sorted(possible)
+        only = f"only to {', '.join(ways)}" if ways else "it is final"
+        raise ImpossibleTransition(f"{kind} cannot go from {now} to {to}, {only}", possible=ways)
     return to
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
+from flask_openapi3.models.security_scheme import SecurityScheme
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ValidationError
@@ -34,7 +35,7 @@ def read_body(model: type[BaseModel]) -> BaseModel:
     if request.mimetype != JSON:
         raise UnsupportedMediaType("Send the body with Content-Type: application/json.")
     body = request.get_data()
-    if len(body) > MOST_BODY_BYTES:
+    if len(body) > g.get("most_body_bytes", MOST_BODY_BYTES):
         raise RequestEntityTooLarge
     try:
         return model.model_validate_json(body)
@@ -93,7 +94,7 @@ def answer(value: Any) -> Any:
         response.status_code = rest[0]
     if len(rest) > 1:
         response.headers.update(rest[1])
-    if request.method in ("GET", "HEAD") and response.status_code == 200:
+    if request.method in ("GET", "HEAD") and response.status_code == 200 and "ETag" not in response.headers:
         response.add_etag()
         response.make_conditional(request)
         if response.status_code == 412:
@@ -166,4 +167,4 @@ class Api(_OurViews, OpenAPI):
                 operation["responses"]["default"] = default
 
 
-__all__ = ["Api", "Blueprint", "Info", "Tag"]
+__all__ = ["Api", "Blueprint", "Info", "SecurityScheme", "Tag"]

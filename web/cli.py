@@ -11,6 +11,7 @@ from flask.cli import with_appcontext
 
 from shop.errors import Unavailable
 from tasks import audit
+from web.cli_keys import keys_command
 from web.services import services
 
 MOST_NAMED = 100
@@ -21,6 +22,7 @@ def register_commands(app: Flask) -> None:
     app.cli.add_command(audit_command)
     app.cli.add_command(reconcile_command)
     app.cli.add_command(backup_command)
+    app.cli.add_command(keys_command)
 
 
 @click.command("audit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from flask import Blueprint as FlaskBlueprint
@@ -13,7 +14,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shop.errors import CODES, Unavailable
 from tasks.queues import QUEUES
-from web.api import Blueprint, Info, Tag
+from web.api import Blueprint, Info, SecurityScheme, Tag
 from web.schemas import CheckOut, HealthOut, ReadyOut
 from web.services import Services, services
 
@@ -26,6 +27,9 @@ INFO = Info(
         "X-Session-Token. Amounts are exact decimal strings. Every refusal is problem+json with a stable code."
     ),
 )
+SECURITY: dict[str, SecurityScheme | dict[str, Any]] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key; `flask keys create` makes one."}
+}
 OPERATIONS = Tag(name="operations", description="For load balancers and monitors.")
 HEARTBEAT_SECONDS = 10
 OLDEST_SECONDS = 30

@@ -24,6 +24,10 @@ STATUS: dict[type[ShopError], int] = {
     errors.PaymentMethodUnsupported: 422,
     errors.ShippingUnavailable: 422,
     errors.UnsupportedMediaType: 415,
+    errors.PreconditionRequired: 428,
+    errors.ChangedMeanwhile: 412,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Unavailable: 503,
@@ -31,6 +35,7 @@ STATUS: dict[type[ShopError], int] = {
 HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
+    412: "precondition_failed",
     413: "payload_too_large",
     415: "unsupported_media_type",
     500: "internal_error",
@@ -88,6 +93,8 @@ def register_problems(app: Flask) -> None:
     def _refused(error: ShopError) -> Response:
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         answer = problem(error.code, status, str(error), error.faults, **error.extra)
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="Oncecart admin"'
         if status == 503:
             answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
             log.warning("request.unavailable", error=str(error), cause=repr(error.__cause__))

@@ -54,6 +54,8 @@ def register_requests(app: Flask) -> None:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         if request.path.startswith(PRIVATE):
             response.headers["Cache-Control"] = "private, no-cache"
+        if request.path.startswith("/api/admin"):
+            response.headers["Cache-Control"] = "no-store"
         ms = round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 2)
         log.info(
             "request",

@@ -278,6 +278,7 @@ class ProductOut(Out):
     sku: str
     name: str
     description: str
+    description_html: str | None = Field(description="The same as sanitized HTML, where the merchant wrote some.")
     price: Money
     currency: str
     category_id: int

@@ -40,6 +40,7 @@ class Services:
     sessions: Sessions
     cursors: Cursors
     rules_fingerprint: str
+    admin_api_key: str = ""
     now: Callable[[], int] = now_ms
 
 
@@ -67,6 +68,7 @@ def assemble(
         sessions=Sessions(secrets, settings.session_days),
         cursors=Cursors(secrets),
         rules_fingerprint=rules.fingerprint(),
+        admin_api_key=settings.admin_api_key,
         now=now,
     )
 

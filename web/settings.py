@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     secret_key_fallbacks: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Earlier secret keys, comma separated, whose sessions stay valid."
     )
+    admin_api_key: str = Field(
+        "", description="A first key to the admin API, with every scope; `flask keys` makes more."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Frontends on other origins, comma separated: `https://shop.example`."
     )
@@ -70,7 +73,7 @@ class Settings(BaseSettings):
         parts.port  # noqa: B018 - reading it raises ValueError if it is none
         return value
 
-    @field_validator("secret_key", "secret_key_fallbacks")
+    @field_validator("admin_api_key", "secret_key", "secret_key_fallbacks")
     @classmethod
     def _long_enough(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for key in (value,) if isinstance(value, str) else value:

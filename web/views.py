@@ -43,7 +43,7 @@ def product_entry(row: ProductRow, groups: Mapping[str, Group], rules: Rules) ->
         currency=rules.currency,
         category_id=row.category_id,
         image_url=row.image_url,
-        stock_status=stock_status(row.stock_quantity),  # type: ignore[arg-type]
+        stock_status=stock_status(row.stock_quantity, row.low_stock_threshold),  # type: ignore[arg-type]
         stock_quantity=row.stock_quantity,
         available=row.stock_quantity > 0,
         options=row.options,
@@ -67,13 +67,14 @@ def product_out(row: ProductRow, siblings: Sequence[ProductRow], rules: Rules) -
         sku=row.sku,
         name=row.name,
         description=row.description,
+        description_html=row.description_html,
         price=money(row.price_minor),
         currency=rules.currency,
         category_id=row.category_id,
         image_url=row.image_url,
         images=row.images,
         specifications=row.specifications,
-        stock_status=stock_status(row.stock_quantity),  # type: ignore[arg-type]
+        stock_status=stock_status(row.stock_quantity, row.low_stock_threshold),  # type: ignore[arg-type]
         stock_quantity=row.stock_quantity,
         available=row.stock_quantity > 0,
         max_quantity=min(row.stock_quantity, rules.cart.max_quantity),
@@ -88,7 +89,7 @@ def product_out(row: ProductRow, siblings: Sequence[ProductRow], rules: Rules) -
                 name=sibling.name,
                 price=money(sibling.price_minor),
                 available=sibling.stock_quantity > 0,
-                stock_status=stock_status(sibling.stock_quantity),  # type: ignore[arg-type]
+                stock_status=stock_status(sibling.stock_quantity, sibling.low_stock_threshold),  # type: ignore[arg-type]
                 options=sibling.options,
                 image_url=sibling.image_url,
             )

@@ -12,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from db.migrate import is_current, upgrade
 from db.models import Base, CounterRow
@@ -124,3 +125,58 @@ def test_every_table_of_sqlite_is_strict(sqlite: Database) -> None:
 def test_a_whole_number_does_not_take_text(sqlite: Database) -> None:
     with sqlite.engine.connect() as connection, pytest.raises(Exception, match="cannot store TEXT value in INTEGER"):
         connection.exec_driver_sql("UPDATE counters SET value = 'many'")
+
+
+# ---------------------------------------------------------------- from an older shop
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def any_empty(request: pytest.FixtureRequest) -> Database:
+    name = "empty" if request.param == "sqlite" else "empty_postgresql"
+    found: Database = request.getfixturevalue(name)
+    return found
+
+
+def _old_order(order_id: str, email: str, failure: str | None) -> dict[str, object]:
+    texts = ("session_id", "cart_id", "fingerprint", "currency", "shipping_method", "payment_method")
+    amounts = ("cart_version", "subtotal_minor", "total_minor", "tax_minor", "shipping_minor")
+    times = ("created_at", "accepted_at", "updated_at")
+    return {
+        "id": order_id,
+        "email": email,
+        "failure": failure,
+        "status": "failed" if failure else "confirmed",
+        "payment_status": "pending",
+        "fulfillment_status": "unfulfilled",
+        "billing_address": "{}",
+        "quote": "{}",
+        **dict.fromkeys(texts, order_id),
+        **dict.fromkeys((*amounts, *times), 1),
+    }
+
+
+def test_the_orders_of_an_older_shop_can_be_found_and_shipped(any_empty: Database) -> None:
+    upgrade(any_empty, "0001")
+    rows = [_old_order("a", "Ada@Example.com", None), _old_order("b", "b@x.org", '{"code": "out_of_stock"}')]
+    names = ", ".join(rows[0])
+    marks = ", ".join(f":{name}" for name in rows[0])
+    with any_empty.writing() as session:
+        session.execute(text(f"INSERT INTO orders ({names}) VALUES ({marks})"), rows)
+
+    upgrade(any_empty)
+
+    with any_empty.writing() as session:
+        found = session.execute(text("SELECT id, email_lower, failure_code FROM orders ORDER BY id")).all()
+        session.execute(text("UPDATE orders SET fulfillment_status = 'partially_shipped' WHERE id = 'a'"))
+    assert [tuple(row) for row in found] == [("a", "ada@example.com", None), ("b", "b@x.org", "out_of_stock")]
+    with pytest.raises(IntegrityError), any_empty.writing() as session:
+        session.execute(text("UPDATE orders SET fulfillment_status = 'lost' WHERE id = 'a'"))
+
+
+def test_a_migrated_file_is_sound(empty: Database) -> None:
+    upgrade(empty, "0001")
+    upgrade(empty)
+
+    with empty.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []

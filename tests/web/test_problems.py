@@ -75,7 +75,7 @@ def test_a_body_that_is_not_json_is_unsupported(shop: Shop, shopper: Client, con
 
 
 def test_a_precondition_that_fails_is_a_problem(shop: Shop, shopper: Client) -> None:
-    problem(shopper.get("/api/categories", headers={"If-Match": '"other"'}), 412, "bad_request")
+    problem(shopper.get("/api/categories", headers={"If-Match": '"other"'}), 412, "precondition_failed")
     etag = shopper.get("/api/categories").headers["ETag"]
     assert shopper.get("/api/categories", headers={"If-Match": etag}).status_code == 200
 

@@ -1,0 +1,13 @@
+"""The merchant's side of the API, under /api/admin: catalogue, stock and orders, guarded by API keys."""
+
+from __future__ import annotations
+
+from web.admin.auth import SCOPE_OF, register_guard
+from web.api import Api
+
+
+def register_admin(app: Api) -> None:
+    """Every route under /api/admin, and the guard in front of them."""
+    register_guard(app)
+    for blueprint in SCOPE_OF:
+        app.register_api(blueprint)

@@ -1,0 +1,80 @@
+"""The guard of the admin API: no key, no answer; not even whether an address exists."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Flask, g, request
+
+from db import api_keys
+from shop.errors import Forbidden, Unauthenticated
+from web.admin import keys
+from web.admin.keys import ALL_SCOPES, Caller
+from web.api import Blueprint, Tag
+from web.services import Services
+
+PREFIX: Final = "/api/admin"
+MOST_BODY_BYTES: Final = 4 * 1024 * 1024
+"""What somebody with a key may send: a thousand products."""
+_NOBODY_HASH = keys.hash_of("")
+
+catalogue = Blueprint(
+    "admin_catalogue", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="admin: catalogue")], abp_security=[{"key": []}]
+)
+stock = Blueprint(
+    "admin_stock", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="admin: stock")], abp_security=[{"key": []}]
+)
+orders = Blueprint(
+    "admin_orders", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="admin: orders")], abp_security=[{"key": []}]
+)
+SCOPE_OF: Final = {catalogue: "catalogue", stock: "stock", orders: "orders"}
+"""The scope that a blueprint's routes need; a route under /api/admin that is in none of them is closed to all."""
+_SCOPES: Final = {blueprint.name: scope for blueprint, scope in SCOPE_OF.items()}
+
+
+def register_guard(app: Flask) -> None:
+    @app.before_request
+    def _guard() -> None:
+        if not _guarded(request.path):
+            return
+        if request.method == "OPTIONS":  # A browser asks without the key whether it may send one.
+            return
+        services: Services = app.extensions["oncecart"]
+        caller = _caller(services)
+        if caller is None:
+            raise Unauthenticated("This needs a valid API key.")
+        g.caller = caller
+        g.setdefault("log", {})["api_key"] = caller.name
+        needed = _SCOPES.get(request.blueprint or "")
+        if request.url_rule is not None and needed not in caller.scopes:
+            raise Forbidden(f"This key lacks the scope {needed}." if needed else "This route is closed.")
+        g.most_body_bytes = MOST_BODY_BYTES
+        request.max_content_length = MOST_BODY_BYTES + 1
+
+
+def _guarded(path: str) -> bool:
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def _caller(services: Services) -> Caller | None:
+    """Whose key this request brings, if it is good. Raises Unavailable."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    text = text.strip()
+    if scheme.lower() != "bearer" or not text:
+        return None
+    if services.admin_api_key and keys.same(text, services.admin_api_key):
+        return Caller(keys.FROM_SETTINGS, ALL_SCOPES)
+    parts = keys.take_apart(text)
+    if parts is None:
+        return None
+    with services.database.reading() as session:
+        row = api_keys.get(session, parts[0])
+    # An unknown id costs the same comparison as a known one.
+    good = keys.same(keys.hash_of(parts[1]), row.hash if row else _NOBODY_HASH)
+    return Caller(row.name, frozenset(row.scopes)) if row and good else None
+
+
+def actor() -> str:
+    """Who is behind this request, for the ledger and the timelines."""
+    caller: Caller = g.caller
+    return caller.name
