@@ -1,0 +1,1 @@
+"""The payment providers behind the port `shop.payments`."""
