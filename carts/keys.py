@@ -68,7 +68,9 @@ def heartbeats(queue: str) -> str:
 
 
 def product(product_id: str) -> str:
-    """String, a day: when it was read from SQL (ms, 13 digits) and the product as JSON; fresh for seconds."""
+    """String, a day: a stamp (13 digits, when it was read from SQL in ms) and the product as JSON; fresh for seconds.
+
+    After a change or a deletion the stamp is older than any instant; alone it lives for a minute."""
     return f"product:{product_id}"
 
 

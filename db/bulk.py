@@ -12,7 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Update, insert
+from sqlalchemy import Table, Update, insert
 from sqlalchemy.orm import Session
 
 from db.models import Base
@@ -23,8 +23,9 @@ ROWS_A_STATEMENT = 32
 class BulkInsert:
     """An INSERT into some columns of a table, named in the table's own order."""
 
-    def __init__(self, table: type[Base], *columns: str) -> None:
-        self._statement = insert(table)
+    def __init__(self, table: type[Base] | Table, *columns: str) -> None:
+        # inline: PostgreSQL's would end with RETURNING the key that the database gives, after the first row of many.
+        self._statement = insert(table).inline()
         self._columns = columns
         self._texts: dict[str, tuple[str, str]] = {}
 

@@ -41,7 +41,7 @@ CODES: dict[str, Code] = {
         "Invalid Idempotency-Key", "Use 1 to 255 printable ASCII characters, bare or in double quotes."
     ),
     "idempotency_key_reused": Code(
-        "Idempotency-Key used for another request", "Use a fresh key for a different checkout."
+        "Idempotency-Key used for another request", "Use a fresh key for a different request."
     ),
     # Catalogue and cart
     "product_not_found": Code("No such product", "Check the product's id."),
@@ -58,6 +58,10 @@ CODES: dict[str, Code] = {
     "price_changed": Code("The total has risen", "Show the new total and ask again."),
     "shipping_unavailable": Code("Shipping method not available", "Choose one of the methods a quote lists."),
     "payment_method_unsupported": Code("Payment method not available", "Choose one of the methods a quote lists."),
+    "card_number_refused": Code(
+        "No card numbers", "Send the token that your payment provider made of the card, never the number itself."
+    ),
+    "signature_invalid": Code("Not signed by the provider", "Check the webhook's secret, and the clock."),
     "order_not_found": Code("No such order", "Check the id, and use the session that placed the order."),
     # The merchant's side
     "unauthenticated": Code(
@@ -75,6 +79,7 @@ CODES: dict[str, Code] = {
     "product_exists": Code("Product exists already", "Use another SKU or id, or change the product there is."),
     "product_sold": Code("Product has been sold", "It stays for the sake of its orders; set is_active to false."),
     "transition_not_allowed": Code("Not possible in this state", "Do one of what the detail names as possible."),
+    "shipment_exceeds_order": Code("More than is left to ship", "Lower the quantities to what errors says is left."),
     # What can become of an accepted checkout
     "payment_declined": Code("Payment declined", "Use another means of payment."),
     "payment_unavailable": Code("Payment provider away", "Try again later.", retryable=True),
@@ -187,6 +192,16 @@ class ValidationFailed(Invalid):
 
 class IdempotencyKeyReused(Invalid):
     code = "idempotency_key_reused"
+
+
+class SignatureInvalid(Invalid):
+    code = "signature_invalid"
+
+
+class CardNumberRefused(Invalid):
+    """A request with a card number in it. Whoever raises this never repeats the number."""
+
+    code = "card_number_refused"
 
 
 class PaymentMethodUnsupported(Invalid):

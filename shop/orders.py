@@ -63,6 +63,17 @@ def move(kind: str, now: str, to: str) -> str:
     return to
 
 
+def can_be(status: str | None, fulfillment: str | None, failure_code: str | None) -> bool:
+    """Whether an order can have all of these at once; None stands for any.
+
+    Only a confirmed order's goods leave the shop, and only a failed or cancelled order says why it is one.
+    """
+    left = fulfillment not in (None, "unfulfilled")
+    if failure_code is not None:
+        return not left and status in (None, "failed", "cancelled")
+    return not left or status in (None, "confirmed")
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a checkout came to nothing: a code of the closed list and all the lines concerned."""

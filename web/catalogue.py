@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from carts.products import Cached, ProductCache
+from carts.products import Look, ProductCache
 from db import products
 from db.session import Database
 from shop.catalogue import Product
@@ -33,7 +33,8 @@ class Catalogue:
 
     def find(self, product_ids: Sequence[str]) -> dict[str, Product]:
         """These products; one that is gone is missing. Raises Unavailable when neither store can tell."""
-        cached = self._cached(product_ids)
+        look = self._look(product_ids)
+        cached = look.entries
         now = self._now()
         due = [i for i in product_ids if i not in cached or now - cached[i].at > FRESH_MS]
         found = {i: entry.product for i, entry in cached.items()}
@@ -48,14 +49,27 @@ class Catalogue:
         for product_id in due:
             found.pop(product_id, None)
         with suppress(Unavailable):  # The cache is a help, not a need.
-            self._cache.put(fresh.values(), now)
+            self._cache.put(fresh.values(), now, look.stamps)
             self._cache.drop(i for i in due if i in cached and i not in fresh)
         return found | fresh
 
-    def _cached(self, product_ids: Sequence[str]) -> dict[str, Cached]:
+    def forget(self, product_ids: Iterable[str]) -> None:
+        """After a commit that changed these products: whoever asks from here on sees the change.
+
+        The commit stands, so a cache that is away is no error: what it holds is old in seconds anyway.
+        """
         with suppress(Unavailable):
-            return self._cache.get(product_ids)
-        return {}
+            self._cache.outdate(product_ids)
+
+    def drop(self, product_ids: Iterable[str]) -> None:
+        """After a commit that deleted these products: as `forget`, and with SQL away they do not sell either."""
+        with suppress(Unavailable):
+            self._cache.drop(product_ids)
+
+    def _look(self, product_ids: Sequence[str]) -> Look:
+        with suppress(Unavailable):
+            return self._cache.look(product_ids)
+        return Look({}, {})
 
     def _from_sql(self, product_ids: Sequence[str]) -> dict[str, Product]:
         if time.monotonic() < self._away_until:

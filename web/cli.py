@@ -12,6 +12,10 @@ from flask.cli import with_appcontext
 from shop.errors import Unavailable
 from tasks import audit
 from web.cli_keys import keys_command
+from web.cli_orders import orders_command
+from web.cli_products import products_command
+from web.commands import Command
+from web.doctor import doctor_command
 from web.services import services
 
 MOST_NAMED = 100
@@ -23,12 +27,15 @@ def register_commands(app: Flask) -> None:
     app.cli.add_command(reconcile_command)
     app.cli.add_command(backup_command)
     app.cli.add_command(keys_command)
+    app.cli.add_command(doctor_command)
+    app.cli.add_command(orders_command)
+    app.cli.add_command(products_command)
 
 
-@click.command("audit")
+@click.command("audit", cls=Command)
 @with_appcontext
 def audit_command() -> None:
-    """Prove the promises P1-P4, P6 and P7 over the real data. Exit 1 if any is broken.
+    """Prove the promises P1-P4, P6 and P7 over the real data, and that the books agree. Exit 1 if not.
 
     Reads only and holds nothing in memory: safe on a live shop of any size.
     """
@@ -57,7 +64,7 @@ def _check(name: str, findings: audit.Findings) -> int:
     return broken
 
 
-@click.command("reconcile")
+@click.command("reconcile", cls=Command)
 @with_appcontext
 def reconcile_command() -> None:
     """Settle again what an older, restored database does not know. Exit 1 if something cannot be read.
@@ -75,7 +82,7 @@ def reconcile_command() -> None:
     raise SystemExit(1 if lost else 0)
 
 
-@click.command("backup")
+@click.command("backup", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @with_appcontext
 def backup_command(file: Path) -> None:

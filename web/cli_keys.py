@@ -8,11 +8,12 @@ from flask.cli import with_appcontext
 from db import api_keys
 from web.admin import keys
 from web.admin.keys import SCOPES
+from web.commands import Group
 from web.schemas import instant
 from web.services import services
 
 
-@click.group("keys")
+@click.group("keys", cls=Group)
 def keys_command() -> None:
     """Make, list and revoke keys to the admin API."""
 

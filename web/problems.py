@@ -22,6 +22,7 @@ STATUS: dict[type[ShopError], int] = {
     errors.ValidationFailed: 422,
     errors.IdempotencyKeyReused: 422,
     errors.PaymentMethodUnsupported: 422,
+    errors.CardNumberRefused: 422,
     errors.ShippingUnavailable: 422,
     errors.UnsupportedMediaType: 415,
     errors.PreconditionRequired: 428,

@@ -15,6 +15,7 @@ from web.settings import ROOT
 
 pytestmark = pytest.mark.e2e
 INSTALL_SECONDS = 400
+MERCHANT = "Run the shop as a merchant"
 
 
 def clone(to: Path) -> Path:
@@ -32,32 +33,42 @@ def clone(to: Path) -> Path:
     return to
 
 
-def conversation() -> str:
-    """The README's curl conversation, as printed."""
-    found = re.search(r"## Shop with curl\n.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def conversation(title: str) -> str:
+    """What the README says to type under a title, as printed."""
+    found = re.search(rf"## {title}\n.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert found is not None
     return found[1]
 
 
-def test_a_fresh_clone_opens_sells_as_the_readme_says_and_remembers_after_a_kill(tmp_path: Path) -> None:
+def test_a_fresh_clone_sells_and_ships_as_the_readme_says_and_remembers_after_a_kill(tmp_path: Path) -> None:
     folder = clone(tmp_path / "oncecart")
     shop = RunningShop(folder / "var", command=["make", "run"], folder=folder, patience=INSTALL_SECONDS)
     with running(shop):
         pass  # The first start installs everything; what follows starts in seconds.
     with running(shop):
         said = subprocess.run(
-            ["bash", "-euc", conversation()],
-            cwd=tmp_path,
+            ["bash", "-euc", f"{conversation('Shop with curl')}\necho ----\n{conversation(MERCHANT)}"],
+            cwd=folder,
             env={"PATH": "/usr/bin:/bin", "SHOP": shop.address},
             capture_output=True,
             text=True,
             check=True,
         )
-        order = json.loads(said.stdout.strip().splitlines()[-1])
+        bought, done = said.stdout.split("----\n")
+        order = json.loads(bought.strip().splitlines()[-1])
         assert order["status"] == "confirmed"
         assert order["total_amount"] == "35.83"
+        assert "every promise holds" in done
+        answers = [json.loads(line) for line in done.splitlines() if line.startswith("{")]
+        teapot, received, counted, ledger, to_ship, shipped = answers
+        assert teapot["price"] == "36.50"
+        assert (received["stock_quantity"], counted["stock_quantity"]) == (36, 35)
+        assert [movement["quantity"] for movement in ledger["items"]] == [-1, 24, 12]
+        assert [entry["id"] for entry in to_ship["items"]] == [order["id"]]
+        assert (shipped["id"], shipped["fulfillment_status"]) == (order["id"], "shipped")
+        assert (folder / "orders.csv").read_text().count("ada@example.com") == 1
         token = next(
-            line.split("\t")[-1] for line in (tmp_path / "jar").read_text().splitlines() if "oncecart_session" in line
+            line.split("\t")[-1] for line in (folder / "jar").read_text().splitlines() if "oncecart_session" in line
         )
         shopper = Shopper(shop.address, token)
         shopper.add("linen-notebook", 2)
@@ -66,6 +77,6 @@ def test_a_fresh_clone_opens_sells_as_the_readme_says_and_remembers_after_a_kill
             shop.kill(role)
     with running(shop):
         again = Shopper(shop.address, token)
-        assert again.order(order["id"]) == order
+        assert again.order(order["id"])["fulfillment_status"] == "shipped"
         assert again.outcome(accepted)["status"] == "confirmed"
         assert len(again.ask("GET", "/api/orders").body["items"]) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shop.errors import Conflict
-from shop.orders import OPEN, TRANSITIONS, ImpossibleTransition, move
+from shop.orders import OPEN, TRANSITIONS, ImpossibleTransition, can_be, move
 
 # As DESIGN.md section 5 has it, written out once more so that a changed table fails here.
 WAYS: dict[str, dict[str, list[str]]] = {
@@ -80,3 +80,23 @@ def test_failed_and_cancelled_orders_stay_so() -> None:
 
 def test_no_open_order_is_a_dead_end() -> None:
     assert all(set(TRANSITIONS["status"][now]) - OPEN for now in OPEN)
+
+
+@pytest.mark.parametrize(
+    ("status", "fulfillment", "failure_code", "possible"),
+    [
+        (None, None, None, True),
+        ("confirmed", "shipped", None, True),
+        ("cancelled", "unfulfilled", "cancelled", True),
+        ("failed", None, "out_of_stock", True),
+        (None, "unfulfilled", "out_of_stock", True),
+        ("failed", "shipped", None, False),
+        ("processing", "returned", None, False),
+        ("confirmed", None, "out_of_stock", False),
+        (None, "delivered", "cancelled", False),
+    ],
+)
+def test_goods_leave_for_confirmed_orders_and_failures_belong_to_failed_ones(
+    status: str | None, fulfillment: str | None, failure_code: str | None, possible: bool
+) -> None:
+    assert can_be(status, fulfillment, failure_code) is possible

@@ -82,8 +82,10 @@ DAMAGE = {
     ),
     "a movement for no line": (
         (
-            f"INSERT INTO products SELECT 'HAT', 'SKU-HAT', name, description, price_minor, category_id, 0, image_url, "
-            f"images, specifications, tax_class, weight_grams, group_id, options, is_active, created_at, updated_at "
+            f"INSERT INTO products (id, sku, name, description, price_minor, category_id, stock_quantity, image_url, "
+            f"images, specifications, tax_class, weight_grams, options, is_active, created_at, updated_at) "
+            f"SELECT 'HAT', 'SKU-HAT', name, description, price_minor, category_id, 0, image_url, "
+            f"images, specifications, tax_class, weight_grams, options, is_active, created_at, updated_at "
             f"FROM products WHERE id = 'MUG'; INSERT INTO stock_movements (product_id, kind, quantity, order_id, at) "
             f"SELECT 'HAT', 'sold', 0, {CONFIRMED}, 0"
         ),

@@ -274,5 +274,5 @@ def test_a_refusal_that_never_was_an_exception_is_a_problem_too(shop: Shop) -> N
 
     assert answer.status_code == 412
     assert answer.mimetype == "application/problem+json"
-    assert answer.get_json()["code"] == "bad_request"
+    assert answer.get_json()["code"] == "precondition_failed"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

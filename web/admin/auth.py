@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 
 from db import api_keys
 from shop.errors import Forbidden, Unauthenticated
@@ -34,11 +34,12 @@ _SCOPES: Final = {blueprint.name: scope for blueprint, scope in SCOPE_OF.items()
 
 def register_guard(app: Flask) -> None:
     @app.before_request
-    def _guard() -> None:
+    def _guard() -> Response | None:
         if not _guarded(request.path):
-            return
-        if request.method == "OPTIONS":  # A browser asks without the key whether it may send one.
-            return
+            return None
+        if request.method == "OPTIONS":
+            # A browser asks without the key whether it may send one: the same answer for every address.
+            return Response(status=204)
         services: Services = app.extensions["oncecart"]
         caller = _caller(services)
         if caller is None:
@@ -50,6 +51,7 @@ def register_guard(app: Flask) -> None:
             raise Forbidden(f"This key lacks the scope {needed}." if needed else "This route is closed.")
         g.most_body_bytes = MOST_BODY_BYTES
         request.max_content_length = MOST_BODY_BYTES + 1
+        return None
 
 
 def _guarded(path: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from slugify import slugify
 
 from shop.catalogue import Draft
@@ -12,6 +14,10 @@ from shop.rules import Rules
 from web.admin.schemas import ProductUpsert
 
 LONGEST_ID = 64
+LONGEST_HTML = 100_000
+LONGEST_TEXT = 20_000
+_SLUG = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
+"""What slugify would only write in small letters; it takes its time to find that out."""
 
 
 def draft(body: ProductUpsert, rules: Rules) -> tuple[Draft, list[Fault]]:
@@ -33,6 +39,7 @@ def draft(body: ProductUpsert, rules: Rules) -> tuple[Draft, list[Fault]]:
     if html is not None:
         html = sanitize(html)
         description = plain_text(html) if description is None and html else description
+        faults += _too_long(html, description)
     elif description is not None:
         html = ""  # Whoever writes plain text alone does not want to see the old HTML.
     made = Draft(
@@ -56,6 +63,16 @@ def draft(body: ProductUpsert, rules: Rules) -> tuple[Draft, list[Fault]]:
     return made, faults
 
 
+def _too_long(html: str, description: str | None) -> list[Fault]:
+    """Escaping makes HTML longer, and plain text that was made from HTML has a limit of its own."""
+    message = None
+    if len(html) > LONGEST_HTML:
+        message = f"is longer than {LONGEST_HTML} characters once it is made safe"
+    elif description is not None and len(description) > LONGEST_TEXT:
+        message = f"says more than {LONGEST_TEXT} characters"
+    return [Fault("validation_failed", message, "/description_html")] if message else []
+
+
 def id_for(sku: str) -> str:
     """The id of a new product that came without one: its SKU in letters, digits and hyphens; empty if it has none."""
-    return slugify(sku, max_length=LONGEST_ID)
+    return sku.lower() if _SLUG.fullmatch(sku) else slugify(sku, max_length=LONGEST_ID)

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from web.schemas import In, Line40, Line100, Line200, MoneyIn, OneLine, ProductId
+from web.schemas import (
+    Cursor,
+    In,
+    Instant,
+    Line40,
+    Line100,
+    Line200,
+    Money,
+    MoneyIn,
+    OneLine,
+    Out,
+    ProductId,
+    Query,
+    StockStatus,
+)
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -72,3 +86,196 @@ class ProductIn(ProductUpsert):
     name: Line200 = Field(examples=["Enamel mug"])
     price: MoneyIn = Field(examples=["14.50"])
     category: Line100 = Field(description="A category's name.", examples=["Kitchen"])
+
+
+REMOVABLE: Final = ("description_html", "group_id")
+
+
+def _only_removable_may_be_null(schema: dict[str, Any]) -> None:
+    for name, member in schema["properties"].items():
+        member.pop("default", None)
+        if name not in REMOVABLE and (kinds := member.pop("anyOf", None)):
+            member.update(next(kind for kind in kinds if kind != {"type": "null"}))
+
+
+class ProductPatch(ProductChanges):
+    """Changes of a product, as a JSON merge patch: what is left out stays; null removes what a product need not have.
+
+    A map such as `specifications` is replaced as a whole.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_only_removable_may_be_null)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _null_removes(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.field_name not in REMOVABLE:
+            raise ValueError("cannot be null; leave it out to keep what is there")
+        return "" if value is None else value
+
+
+class CategoryChanges(In):
+    """Changes of a category; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=_only_removable_may_be_null)
+
+    name: Line100 = Field("", examples=["Kitchen"])
+    description: Text20000 = Field("")
+
+
+class CategoryIn(In):
+    """A new category."""
+
+    name: Line100 = Field(examples=["Kitchen"])
+    description: Text20000 = ""
+
+
+class StockChangeIn(In):
+    """Units that came or went (`quantity` and `reason`), or what a stock count found (`counted`)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"quantity": 24, "reason": "received", "note": "Delivery 4711"},
+                {"quantity": -1, "reason": "adjusted", "note": "Broken in the shop window"},
+                {"counted": 17, "note": "Stocktaking"},
+            ]
+        }
+    )
+
+    quantity: Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)] | None = Field(
+        None, description="More units, or (only `adjusted`) fewer; not 0."
+    )
+    reason: Literal["received", "adjusted", "returned"] | None = None
+    counted: Units | None = Field(None, description="The units on the shelf; the difference is `adjusted`.")
+    note: Line200 | None = Field(None, description="Stands in the ledger.")
+
+
+# ---------------------------------------------------------------- addresses, queries, headers
+
+
+class CategoryPath(BaseModel):
+    category_id: Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+
+class IfMatchHeader(BaseModel):
+    if_match: str | None = Field(
+        None, alias="If-Match", description="The ETag of what was read: refused with 412 if it has changed since."
+    )
+
+
+class StockHeader(BaseModel):
+    idempotency_key: str | None = Field(
+        None, alias="Idempotency-Key", description="Makes repeating this request harmless, for ever."
+    )
+
+
+class PageQuery(Query):
+    per_page: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Cursor | None = Field(None, description="`page.next_cursor` of the page before.")
+
+
+class AdminProductsQuery(PageQuery):
+    is_active: bool | None = None
+    category: Line100 | None = Field(None, description="A category's id or name.")
+    q: Line100 | None = Field(None, description="Words that name, description or SKU must all contain.")
+    sku: Line100 | None = Field(None, description="This SKU exactly.")
+    low_stock: bool = Field(default=False, description="`true`: only what is at or below its threshold, by `stock`.")
+    sort: Literal["-created_at", "created_at", "name", "sku", "stock"] | None = Field(
+        None, description="`-created_at` if left out. `stock` (lowest first) is the sort of `low_stock=true` alone."
+    )
+    total: bool = Field(default=False, description="`true` counts all entries, which takes longer the more there are.")
+
+
+class LowStockQuery(PageQuery):
+    is_active: bool = Field(default=True, description="`false`: the products that are not sold any more instead.")
+
+
+# ---------------------------------------------------------------- answers
+
+
+class AdminPageOut(Out):
+    per_page: int
+    next_cursor: str | None = Field(description="None on the last page.")
+
+
+class AdminCountedPageOut(AdminPageOut):
+    total: int | None = Field(description="Entries in all; None unless asked for.")
+
+
+class AdminProductEntry(Out):
+    """A product, or one variant of it, as a list shows it."""
+
+    id: str
+    sku: str
+    name: str
+    price: Money
+    currency: str
+    category_id: int
+    category: str
+    image_url: str
+    stock_quantity: int
+    low_stock_threshold: int
+    stock_status: StockStatus
+    is_active: bool
+    group_id: str | None
+    options: dict[str, str]
+    created_at: Instant
+    updated_at: Instant
+
+
+class AdminProductOut(AdminProductEntry):
+    """All of a product. The ETag names its version: a change by a merchant, not a sale."""
+
+    description: str
+    description_html: str | None
+    images: list[str]
+    specifications: dict[str, str]
+    tax_class: str
+    weight_grams: int
+
+
+class AdminProductsOut(Out):
+    items: list[AdminProductEntry]
+    page: AdminCountedPageOut
+
+
+class LowStockOut(Out):
+    items: list[AdminProductEntry]
+    page: AdminPageOut
+
+
+class AdminCategoryOut(Out):
+    id: int
+    name: str
+    description: str
+    product_count: int = Field(description="Products and variants, those that are not active included.")
+
+
+class AdminCategoriesOut(Out):
+    items: list[AdminCategoryOut]
+
+
+class MovementOut(Out):
+    """An entry of a product's ledger."""
+
+    id: int
+    kind: Literal["opening", "received", "adjusted", "sold", "released", "returned"]
+    quantity: int = Field(description="Units that came; negative: that went.")
+    balance: int = Field(description="The stock after it.")
+    note: str | None
+    actor: str | None = Field(description="Whose API key did it; None for the shop itself.")
+    order_id: str | None
+    at: Instant
+
+
+class MovementsOut(Out):
+    items: list[MovementOut]
+    page: AdminPageOut
+
+
+class StockChangedOut(Out):
+    movement: MovementOut | None = Field(description="None when a count found what was expected.")
+    product_id: str
+    stock_quantity: int = Field(description="The stock now.")
+    stock_status: StockStatus

@@ -1,0 +1,175 @@
+"""What the merchant does with an order: ship, deliver, take back, cancel, note. All of it on a locked row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from db import payments
+from db.models import (
+    OrderEventRow,
+    OrderItemRow,
+    OrderRow,
+    ProductRow,
+    ShipmentItemRow,
+    ShipmentRow,
+    StockMovementRow,
+)
+from db.orders import NOTE, items
+from shop import fulfilment
+from shop.errors import OrderNotFound
+from shop.fulfilment import Line, Portion
+from shop.orders import OPEN
+
+UNKNOWN = "There is no such order. One that was accepted a moment ago is here once it is settled."
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who changes an order, and when (ms since the epoch)."""
+
+    actor: str | None
+    """The name of an API key; None for the shopper."""
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How a shipment travels, as far as the merchant says."""
+
+    carrier: str | None = None
+    number: str | None = None
+    url: str | None = None
+
+
+def lock(session: Session, order_id: str) -> OrderRow:
+    """An order, held until the transaction ends: whoever decides on it next sees what was decided here.
+
+    SQLite ignores FOR UPDATE; there the whole transaction is exclusive from its BEGIN. Raises OrderNotFound.
+    """
+    row = session.scalar(select(OrderRow).where(OrderRow.id == order_id).with_for_update())
+    if row is None:
+        raise OrderNotFound(UNKNOWN)
+    return row
+
+
+def ship(session: Session, order: OrderRow, wanted: Sequence[Portion] | None, tracking: Tracking, act: Act) -> None:
+    """Send what is wanted, or all that is left. Raises ImpossibleTransition, MoreThanLeft or ValidationFailed."""
+    fulfilment.may_ship(order.status, order.fulfillment_status)
+    rows = items(session, [order.id])[order.id]
+    lines = [Line(row.position, row.product_id, row.name, row.quantity, row.shipped_quantity) for row in rows]
+    parcel = fulfilment.to_ship(lines, wanted)
+    order.fulfillment_status = fulfilment.after_shipment(order.fulfillment_status, lines, parcel)
+    number = len(shipment_rows(session, order.id)) + 1
+    session.add(
+        ShipmentRow(
+            order_id=order.id,
+            number=number,
+            carrier=tracking.carrier,
+            tracking_number=tracking.number,
+            tracking_url=tracking.url,
+            shipped_at=act.at,
+        )
+    )
+    session.flush()
+    for portion in parcel:
+        session.execute(
+            update(OrderItemRow)
+            .where(OrderItemRow.order_id == order.id, OrderItemRow.position == portion.position)
+            .values(shipped_quantity=OrderItemRow.shipped_quantity + portion.quantity)
+        )
+        session.add(
+            ShipmentItemRow(order_id=order.id, number=number, position=portion.position, quantity=portion.quantity)
+        )
+    text = fulfilment.shipment_text(number, lines, parcel, tracking.carrier, tracking.number)
+    _tell(session, order, order.fulfillment_status, text, act)
+
+
+def deliver(session: Session, order: OrderRow, wanted: int | None, act: Act) -> None:
+    """One shipment arrived, or all that are on their way. Raises ImpossibleTransition or ValidationFailed."""
+    rows = shipment_rows(session, order.id)
+    undelivered = [row.number for row in rows if row.delivered_at is None]
+    arriving = fulfilment.to_deliver(order.status, order.fulfillment_status, undelivered, len(rows), wanted)
+    for row in rows:
+        if row.number in arriving:
+            row.delivered_at = act.at
+    after = fulfilment.after_delivery(order.fulfillment_status, undelivered, arriving)
+    stage = after if after != order.fulfillment_status else "shipment_delivered"
+    order.fulfillment_status = after
+    _tell(session, order, stage, fulfilment.delivery_text(arriving), act)
+
+
+def take_back(session: Session, order: OrderRow, restock: bool, text: str | None, act: Act) -> list[str]:
+    """The whole order came back. Answers the products whose stock rose. Raises ImpossibleTransition."""
+    order.fulfillment_status = fulfilment.after_return(order.status, order.fulfillment_status)
+    _tell(session, order, "returned", None, act)
+    if text is not None:
+        note(session, order, text, act)
+    return _restock(session, order, act) if restock else []
+
+
+def cancel(session: Session, order: OrderRow, restock: bool, reason: str | None, act: Act) -> list[str]:
+    """Nothing of it is sent, nothing is owed, and what was paid goes back. Answers the products whose stock rose.
+
+    Raises ImpossibleTransition.
+    """
+    was_open = order.status in OPEN
+    cancelled = fulfilment.cancel(order.status, order.fulfillment_status, reason)
+    order.status = cancelled.status
+    order.payment_status = payments.undo(session, order, act.at, act.actor)
+    order.failure, order.failure_code = asdict(cancelled.failure), cancelled.failure.code
+    _tell(session, order, "cancelled", reason, act)
+    if was_open:  # What was never sold is only let go of.
+        return [*payments.release(session, [order.id], act.at).get(order.id, ())]
+    return _restock(session, order, act) if restock else []
+
+
+def note(session: Session, order: OrderRow, text: str, act: Act) -> None:
+    """Write something into the timeline that the shopper never sees."""
+    _tell(session, order, NOTE, text, act)
+
+
+def shipment_rows(session: Session, order_id: str) -> Sequence[ShipmentRow]:
+    query = select(ShipmentRow).where(ShipmentRow.order_id == order_id)
+    return session.scalars(query.order_by(ShipmentRow.number)).all()
+
+
+def _tell(session: Session, order: OrderRow, stage: str, detail: str | None, act: Act) -> None:
+    """The next entry of the timeline; the lock on the order keeps its number free."""
+    last = session.scalar(select(func.max(OrderEventRow.seq)).where(OrderEventRow.order_id == order.id)) or 0
+    session.add(
+        OrderEventRow(
+            order_id=order.id,
+            seq=last + 1,
+            stage=stage,
+            at=act.at,
+            attempt=1,
+            outcome="ok",
+            detail=detail,
+            actor=act.actor,
+        )
+    )
+    session.flush()
+
+
+def _restock(session: Session, order: OrderRow, act: Act) -> list[str]:
+    """Put every line back on its shelf, once: the ledger's unique key forbids a second time.
+
+    In product order, as settlements lock them, so that the two cannot deadlock.
+    """
+    units = {row.product_id: row.quantity for row in items(session, [order.id])[order.id]}
+    for product_id, quantity in sorted(units.items()):
+        session.execute(
+            update(ProductRow)
+            .where(ProductRow.id == product_id)
+            .values(stock_quantity=ProductRow.stock_quantity + quantity)
+        )
+        session.execute(
+            insert(StockMovementRow).values(
+                product_id=product_id, kind="returned", quantity=quantity, order_id=order.id, at=act.at, actor=act.actor
+            )
+        )
+    return sorted(units)

@@ -1,0 +1,52 @@
+"""Orders as the merchant sees them: with notes, and with who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from db import orders, payments
+from db.models import OrderRow
+from shop.money import exponent, format_amount
+from web.admin.order_schemas import AdminEventOut, AdminOrderEntry, AdminOrderOut
+from web.schemas import LinksOut, instant
+from web.views import event_out, order_facts
+
+
+def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderOut]:
+    """Whole orders, with lines, shipments and timelines."""
+    ids = [row.id for row in rows]
+    items, shipments = orders.items(session, ids), orders.shipments(session, ids)
+    timelines, asked = orders.timelines(session, ids), payments.rows_of(session, ids)
+    return [
+        AdminOrderOut(
+            **order_facts(row, items[row.id], shipments[row.id], asked[row.id]),
+            timeline=[AdminEventOut(**dict(event_out(event)), actor=event.actor) for event in timelines[row.id]],
+            links=_links(row.id),
+        )
+        for row in rows
+    ]
+
+
+def order_entry(row: OrderRow, item_count: int) -> AdminOrderEntry:
+    return AdminOrderEntry(
+        id=row.id,
+        number=row.number,
+        status=row.status,  # type: ignore[arg-type]
+        payment_status=row.payment_status,  # type: ignore[arg-type]
+        fulfillment_status=row.fulfillment_status,  # type: ignore[arg-type]
+        currency=row.currency,
+        total_amount=format_amount(row.total_minor, exponent(row.currency)),
+        email=row.email,
+        recipient=(row.shipping_address or row.billing_address)["name"],
+        item_count=item_count,
+        failure_code=row.failure_code,
+        created_at=instant(row.created_at),
+        updated_at=instant(row.updated_at),
+        links=_links(row.id),
+    )
+
+
+def _links(order_id: str) -> LinksOut:
+    return LinksOut(self=f"/api/admin/orders/{order_id}")
