@@ -22,10 +22,12 @@ from shop.pricing import price
 from shop.shipping import methods_for
 from tasks.processes import die_with_parent
 from web import checkout as checkouts
-from web import ops, schemas, views
+from web import ops, payments, schemas, views
 from web.admin import register_admin
 from web.api import Api, Blueprint, Tag, is_known
+from web.cancel import cancel
 from web.cli import register_commands
+from web.commands import one_line_under_flask
 from web.follow import follow, history, wait_seconds
 from web.log import configure_logging
 from web.problems import register_problems
@@ -240,9 +242,16 @@ def show_order(path: schemas.OrderPath, header: schemas.PreferHeader) -> tuple[s
     return order, 200, headers
 
 
+@shop.post("/api/orders/<order_id>/cancel", tags=[ORDERS], responses={200: schemas.OrderOut})
+def cancel_order(path: schemas.OrderPath, body: schemas.CancelOrder) -> schemas.OrderOut:
+    """Cancel an order of which nothing was shipped: stock back, money voided or given back, once."""
+    return cancel(services(), path.order_id, session_id(), body.reason)
+
+
 # ---------------------------------------------------------------- the application
 
 
+@one_line_under_flask
 def create_app(given: Services | None = None, settings: Settings | None = None) -> Flask:
     """The WSGI application, on given services or on the stores that the settings name.
 
@@ -298,7 +307,9 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
     app.register_api(shop)
     register_admin(app)
     app.register_api(ops.operations)
+    app.register_api(payments.calls)
     app.register_blueprint(ops.pages)
+    app.register_blueprint(payments.pages)
     return app
 
 

@@ -29,10 +29,12 @@ from db.session import Database, sqlite_warning
 from shop.errors import BadSettings
 from shop.rules import Rules
 from tasks import runtime
+from tasks.failpoints import arm_from_environment
 from tasks.processes import die_with_parent, fail
-from tasks.queues import QUEUES, Bell, OurJob, connect_queue, open_queue
+from tasks.queues import PAYMENTS, QUEUES, Bell, OurJob, connect_queue, open_queue
 from tasks.upkeep import Upkeep
 from web.log import configure_logging
+from web.providers import check_providers, connect_providers
 from web.settings import Settings, read_rules, read_settings
 from web.stores import check_redis, now_ms
 
@@ -56,6 +58,7 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
     """Serve one queue until told to stop: RQ in the main thread, upkeep beside it."""
     die_with_parent(signal.SIGKILL, parent)  # Safe anywhere, and a stopped process hears nothing else.
     configure_logging(settings.log_level, f"worker:{queue}")
+    arm_from_environment()
     redis = connect(settings.redis_url)
     open_rq = open_queue(queue, connect_queue(settings.redis_url, retries=50))
     work = runtime.Runtime(
@@ -63,9 +66,12 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
         database=Database(settings.database_url, pool_size=2),
         rules=rules,
         bell=Bell(open_rq),
+        payments_bell=Bell(open_queue(PAYMENTS, open_rq.connection)),
         now=now_ms,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         settle_batch=settings.settle_batch,
+        providers=connect_providers(settings, rules) if queue == PAYMENTS else {},
+        public_url=settings.public_url,
     )
     runtime.start(work)
     stop = threading.Event()
@@ -173,6 +179,7 @@ def main(queues: list[str]) -> None:
         rules = read_rules(settings.shop_file)
         if unknown := set(queues) - set(QUEUES):
             raise BadSettings(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
+        check_providers(settings, rules)
         Database(settings.database_url).close()
         with connect(settings.redis_url) as redis:
             check_redis(settings, redis)

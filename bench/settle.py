@@ -36,7 +36,7 @@ from shop.pricing import basis, facts, price
 from shop.rules import Rules
 from tasks import runtime
 from tasks.checkout import settle
-from tasks.queues import CHECKOUT, Bell, connect_queue, open_queue
+from tasks.queues import CHECKOUT, PAYMENTS, Bell, connect_queue, open_queue
 from web.settings import ROOT, read_rules
 from web.stores import now_ms
 from web.valkey import command
@@ -130,7 +130,8 @@ def ours(folder: Path, rules: Rules) -> tuple[float, Database]:
         database = new_database(folder / "ours.db")
         inbox = accept_all(redis, rules)
         queue = open_queue(CHECKOUT, connect_queue(f"unix://{folder}/valkey/s"))
-        runtime.start(runtime.Runtime(inbox, database, rules, Bell(queue), now_ms, "bench", BATCH))
+        payments_bell = Bell(open_queue(PAYMENTS, queue.connection))
+        runtime.start(runtime.Runtime(inbox, database, rules, Bell(queue), payments_bell, now_ms, "bench", BATCH))
         started = time.perf_counter()
         settled = settle()
         seconds = time.perf_counter() - started

@@ -87,7 +87,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What SQL says of an accepted checkout; a failed one gets its cart back."""
+    """What SQL says of an accepted checkout. A failed one gets its cart back, and one that was cancelled before it
+    was paid; while it is being paid (`processing`) its claimed cart is kept."""
 
     order_id: str
     session_id: str
@@ -219,7 +220,7 @@ class Inbox:
             ends,
         ]
         for order in orders:
-            new_id = str(uuid7()) if order.status == "failed" else ""
+            new_id = str(uuid7()) if order.status in ("failed", "cancelled") else ""
             values += (order.order_id, order.session_id, order.status, new_id)
         return names, values
 

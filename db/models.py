@@ -337,6 +337,79 @@ class StockMovementRow(Base):
     """The Idempotency-Key of the request that made it."""
 
 
+class PaymentRow(Base):
+    """One thing a payment provider is to be told about an order, with its own key: shop.paying.Operation.
+
+    The key is here before the first call, so that whatever dies, the next call has the same one.
+    """
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint("kind IN ('authorize', 'capture', 'void', 'refund')", name="kind_known"),
+        CheckConstraint("amount_minor >= 0", name="amount_not_negative"),
+        Index("ix_payments_order", "order_id"),
+        Index("ix_payments_provider_id", "provider_id"),
+        Index(
+            "ix_payments_next",
+            "next_at",
+            sqlite_where=text("next_at IS NOT NULL"),
+            postgresql_where=text("next_at IS NOT NULL"),
+        ),
+        # What stands for a person: nothing else is in it, so that it costs next to nothing.
+        Index(
+            "ix_payments_unresolved",
+            "updated_at",
+            "key",
+            sqlite_where=text("status IN ('stuck', 'refused')"),
+            postgresql_where=text("status IN ('stuck', 'refused')"),
+        ),
+        Index(
+            "uq_payments_request",
+            "order_id",
+            "request_key",
+            unique=True,
+            sqlite_where=text("request_key IS NOT NULL"),
+            postgresql_where=text("request_key IS NOT NULL"),
+        ),
+        STRICT,
+    )
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    order_id: Mapped[str] = mapped_column(Text, ForeignKey("orders.id"))
+    kind: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    amount_minor: Mapped[int] = mapped_column(Whole)
+    currency: Mapped[str] = mapped_column(Text)
+    token: Mapped[str | None] = mapped_column(Text)
+    """Stands for the means of payment; never a card number."""
+    captures: Mapped[bool] = mapped_column(Flag)
+    """Whether an approval takes the money at once."""
+    provider_id: Mapped[str | None] = mapped_column(Text)
+    """The payment, as the provider calls it."""
+    result_id: Mapped[str | None] = mapped_column(Text)
+    """What became of this operation, as the provider calls it: a refund."""
+    action_url: Mapped[str | None] = mapped_column(Text)
+    action_until: Mapped[int | None] = mapped_column(Whole)
+    created_at: Mapped[int] = mapped_column(Whole)
+    asked_at: Mapped[int | None] = mapped_column(Whole)
+    """When it was first asked; None while the provider certainly knows nothing of it."""
+    next_at: Mapped[int | None] = mapped_column(Whole)
+    """When to go on with it; None: it is done. While it is asked, when somebody else may."""
+    tries: Mapped[int] = mapped_column(Whole)
+    leased_by: Mapped[str | None] = mapped_column(Text)
+    tells: Mapped[bool] = mapped_column(Flag)
+    """Whether the end of the order is still to be told to the carts' store."""
+    detail: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[int] = mapped_column(Whole)
+    request_key: Mapped[str | None] = mapped_column(Text)
+    """The Idempotency-Key of the request that made it."""
+    request_print: Mapped[str | None] = mapped_column(Text)
+    """A fingerprint of that request's body: the same key with another body is refused."""
+
+
 class ApiKeyRow(Base):
     """A key to the admin API: only its hash, so that nobody can read a key here."""
 

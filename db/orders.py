@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -11,15 +12,18 @@ from sqlalchemy import select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from db import stock
+from db import payment_rows, stock
 from db.bulk import BulkInsert
-from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow, as_json
+from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow, ShipmentItemRow, ShipmentRow, as_json
 from shop.checkout import Checkout
 from shop.orders import move
 from shop.settlement import Decision
 
 ORDER_NUMBER = "order_number"
 CONFIRMED, FAILED = move("status", "pending", "confirmed"), move("status", "pending", "failed")
+PROCESSING = move("status", "pending", "processing")
+NOTE = "note"
+"""The stage of what the merchant writes into a timeline for the shop alone."""
 NOTHING_OWED, OWED = "none", move("payment_status", "none", "pending")
 _ORDER_COLUMNS = tuple(OrderRow.__table__.columns.keys())
 _in_order = itemgetter(*_ORDER_COLUMNS)
@@ -29,7 +33,15 @@ _insert_items = BulkInsert(
     *("order_id", "position", "product_id", "sku", "name"),
     *("quantity", "price_at_time_minor", "tax_minor", "subtotal_minor"),
 )
-_insert_events = BulkInsert(OrderEventRow, "order_id", "seq", "stage", "at", "attempt", "outcome", "detail")
+insert_events = BulkInsert(OrderEventRow, "order_id", "seq", "stage", "at", "attempt", "outcome", "detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """A shipment and what is in it. Shipments of an order are numbered from 1 without a gap."""
+
+    row: ShipmentRow
+    parts: list[ShipmentItemRow]
 
 
 class Repeated(RuntimeError):
@@ -90,23 +102,27 @@ def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str
 
     Returns each order's status. `now` is the instant of settling, in ms.
     """
-    confirmed = [decision for decision in decisions if decision.failure is None]
-    numbers = iter(_next_numbers(session, len(confirmed)))
+    confirmed = sum(decision.failure is None and decision.payment is None for decision in decisions)
+    numbers = iter(next_numbers(session, confirmed))
     orders: list[dict[str, Any]] = []
     items: list[Sequence[Any]] = []
     events: list[Sequence[Any]] = []
     movements: list[stock.Movement] = []
+    payments: list[dict[str, Any]] = []
     units: dict[str, int] = {}
     for decision in decisions:
         checkout, failure = decision.checkout, decision.failure
         order_id = checkout.order_id
-        orders.append(_order_row(decision, None if failure else next(numbers), now))
+        orders.append(_order_row(decision, None if failure or decision.payment else next(numbers), now))
         events.append((order_id, 1, "accepted", checkout.accepted_at, 1, "ok", None))
         if failure:
             events.append((order_id, 2, "failed", now, 1, failure.code, failure.message))
         else:
             events.append((order_id, 2, "stock_taken", now, 1, "ok", None))
-            events.append((order_id, 3, "confirmed", now, 1, "ok", None))
+            if decision.payment is None:
+                events.append((order_id, 3, "confirmed", now, 1, "ok", None))
+            else:
+                payments.append(_payment_row(decision, now))
         for position, line in enumerate(decision.quote.lines, 1):
             product_id, quantity = line.product_id, line.quantity
             amounts = (line.unit_price_minor, line.tax_minor, line.subtotal_minor)
@@ -116,12 +132,13 @@ def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str
                 movements.append((product_id, "sold", -quantity, order_id, None, now))
     _insert_orders(session, [_in_order(row) for row in orders])
     _insert_items(session, items)
-    _insert_events(session, events)
+    insert_events(session, events)
+    payment_rows.insert(session, payments)
     stock.take(session, units, movements)
     return {row["id"]: row["status"] for row in orders}
 
 
-def _next_numbers(session: Session, how_many: int) -> range:
+def next_numbers(session: Session, how_many: int) -> range:
     """The next order numbers, without gaps: taken in the transaction that uses them."""
     if not how_many:
         return range(0)
@@ -151,9 +168,9 @@ def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, An
         "total_minor": quote.total_minor,
         "tax_minor": quote.tax_minor,
         "shipping_minor": quote.shipping_minor,
-        "status": FAILED if failure else CONFIRMED,
-        # Invoice and cash on delivery are owed from here on; nothing is owed for a failed checkout.
-        "payment_status": NOTHING_OWED if failure else OWED,
+        "status": FAILED if failure else PROCESSING if decision.payment else CONFIRMED,
+        # Invoice and cash on delivery are owed from here on; nothing is owed for a failed checkout, or a free one.
+        "payment_status": NOTHING_OWED if failure or not quote.total_minor else OWED,
         "fulfillment_status": "unfulfilled",
         "failure": as_json(failure),
         "shipping_address": as_json(checkout.shipping_info),
@@ -170,6 +187,21 @@ def _order_row(decision: Decision, number: int | None, now: int) -> dict[str, An
     }
 
 
+def _payment_row(decision: Decision, now: int) -> dict[str, Any]:
+    checkout, quote, method = decision.checkout, decision.quote, decision.payment
+    assert method is not None
+    return payment_rows.new_row(
+        checkout.order_id,
+        "authorize",
+        method.provider or "",
+        quote.total_minor,
+        quote.currency,
+        now,
+        token=checkout.payment_token,
+        captures=method.capture == "automatic",
+    )
+
+
 def get(session: Session, order_id: str, session_id: str) -> OrderRow | None:
     """An order, for the session that placed it and nobody else."""
     return session.scalar(select(OrderRow).where(OrderRow.id == order_id, OrderRow.session_id == session_id))
@@ -184,9 +216,32 @@ def items(session: Session, order_ids: Sequence[str]) -> dict[str, list[OrderIte
     return found
 
 
+def shipments(session: Session, order_ids: Sequence[str]) -> dict[str, list[Shipment]]:
+    """The shipments of these orders, in the order they were sent."""
+    found: dict[str, list[Shipment]] = {order_id: [] for order_id in order_ids}
+    query = select(ShipmentRow).where(ShipmentRow.order_id.in_(order_ids))
+    for row in session.scalars(query.order_by(ShipmentRow.order_id, ShipmentRow.number)):
+        found[row.order_id].append(Shipment(row, []))
+    if not any(found.values()):
+        return found
+    parts = select(ShipmentItemRow).where(ShipmentItemRow.order_id.in_(order_ids))
+    for part in session.scalars(parts.order_by(ShipmentItemRow.order_id, ShipmentItemRow.position)):
+        found[part.order_id][part.number - 1].parts.append(part)
+    return found
+
+
 def timeline(session: Session, order_id: str) -> Sequence[OrderEventRow]:
-    query = select(OrderEventRow).where(OrderEventRow.order_id == order_id)
-    return session.scalars(query.order_by(OrderEventRow.seq)).all()
+    """What the shopper may read of an order's timeline: all but the merchant's notes."""
+    return [event for event in timelines(session, [order_id])[order_id] if event.stage != NOTE]
+
+
+def timelines(session: Session, order_ids: Sequence[str]) -> dict[str, list[OrderEventRow]]:
+    """The whole timelines of these orders, the merchant's notes included."""
+    found: dict[str, list[OrderEventRow]] = {order_id: [] for order_id in order_ids}
+    query = select(OrderEventRow).where(OrderEventRow.order_id.in_(order_ids))
+    for row in session.scalars(query.order_by(OrderEventRow.order_id, OrderEventRow.seq)):
+        found[row.order_id].append(row)
+    return found
 
 
 def history(session: Session, session_id: str, limit: int, before: tuple[int, str] | None = None) -> Sequence[OrderRow]:

@@ -42,6 +42,8 @@ class Checkout:
     shipping_method: str
     payment_method: str
     quote: Quote
+    payment_token: str | None = None
+    """Stands for the means of payment, for a method with a provider; never a card number."""
     idempotency_key: str | None = None
     fingerprint: str = ""
     basis: str = ""

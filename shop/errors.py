@@ -80,6 +80,11 @@ CODES: dict[str, Code] = {
     "product_sold": Code("Product has been sold", "It stays for the sake of its orders; set is_active to false."),
     "transition_not_allowed": Code("Not possible in this state", "Do one of what the detail names as possible."),
     "shipment_exceeds_order": Code("More than is left to ship", "Lower the quantities to what errors says is left."),
+    "payment_not_found": Code("No such payment", "Read the order, or GET /api/admin/payments/unresolved, for its key."),
+    "refund_exceeds_payment": Code("More than is left to give back", "Lower the amount to what left says."),
+    "already_restocked": Code(
+        "Put back already", "Book further units as a stock movement: POST /api/admin/products/{id}/stock."
+    ),
     # What can become of an accepted checkout
     "payment_declined": Code("Payment declined", "Use another means of payment."),
     "payment_unavailable": Code("Payment provider away", "Try again later.", retryable=True),
@@ -234,6 +239,10 @@ class OrderNotFound(NotFound):
     code = "order_not_found"
 
 
+class PaymentNotFound(NotFound):
+    code = "payment_not_found"
+
+
 class CategoryNotFound(NotFound):
     code = "category_not_found"
 
@@ -254,6 +263,18 @@ class ProductSold(Conflict):
     """A product that orders took units of cannot be deleted, only deactivated."""
 
     code = "product_sold"
+
+
+class RefundExceedsPayment(Conflict):
+    """More than was taken and is not being given back already; `left` says how much that is."""
+
+    code = "refund_exceeds_payment"
+
+
+class AlreadyRestocked(Conflict):
+    """Units of a product came back for an order once; the ledger books that once."""
+
+    code = "already_restocked"
 
 
 class OutOfStock(Conflict):

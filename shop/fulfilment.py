@@ -177,7 +177,7 @@ def payment_when_cancelled(payment: str) -> str:
 
     Raises ImpossibleTransition for money that was taken: the merchant gives it back by hand first.
     """
-    return payment if payment in ("none", "voided", "failed") else move("payment_status", payment, "voided")
+    return payment if payment in ("none", "voided", "failed", "refunded") else move("payment_status", payment, "voided")
 
 
 # ---------------------------------------------------------------- refusals

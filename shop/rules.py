@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from hashlib import sha256
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic import ValidationInfo as Info
@@ -166,10 +166,16 @@ class PaymentMethod(Section):
     id: Id
     name: Text
     description: str = ""
+    provider: Id | None = None
+    """Who is asked before an order is confirmed: `sandbox` or `stripe`."""
+    capture: Literal["manual", "automatic"] = "manual"
+    """manual: the money is reserved, and taken once the order is confirmed. automatic: it is taken at once."""
 
 
 class PaymentRules(Section):
     methods: Annotated[list[PaymentMethod], Field(min_length=1)]
+    action_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    """How long a shopper has to confirm a payment at the provider."""
 
 
 class Rules(Section):

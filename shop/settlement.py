@@ -16,7 +16,7 @@ from shop.errors import CODES, Fault
 from shop.money import exponent, format_amount
 from shop.orders import Failure
 from shop.pricing import Quote, basis, facts, price
-from shop.rules import Rules
+from shop.rules import PaymentMethod, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Decision:
     quote: Quote
     """What the order costs; for a failed one, what was quoted."""
     failure: Failure | None = None
+    payment: PaymentMethod | None = None
+    """How it is to be paid before it is confirmed; None when no provider needs to be asked."""
 
 
 def decide(
@@ -89,15 +91,24 @@ def _decide(checkout: Checkout, shelf: Shelf) -> Decision:
     if method is None or not method.serves(checkout.country or rules.tax.home.country):
         message = f"{checkout.quote.shipping.name} no longer serves this address."
         faults.append(Fault("shipping_unavailable", message, "/shipping_method"))
-    if faults or method is None:
+    payment = rules.payment_method(checkout.payment_method)
+    if payment is None:
+        message = f"{checkout.payment_method} can no longer be chosen."
+        faults.append(Fault("payment_unavailable", message, "/payment_method"))
+    if faults or method is None or payment is None:
         return Decision(checkout, checkout.quote, _failed(faults))
     if shelf.still_stands(checkout):
-        return Decision(checkout, checkout.quote)
+        return Decision(checkout, checkout.quote, payment=_asked(payment, checkout.quote))
     items = [(shelf.products[line.product_id], line.quantity) for line in lines]
     quote = price(items, method, checkout.destination(rules.tax.home), rules)
     if quote.currency != checkout.quote.currency or quote.total_minor > checkout.quote.total_minor:
         return Decision(checkout, checkout.quote, _failed([_risen(checkout.quote, quote)]))
-    return Decision(checkout, quote)
+    return Decision(checkout, quote, payment=_asked(payment, quote))
+
+
+def _asked(method: PaymentMethod, quote: Quote) -> PaymentMethod | None:
+    """The method, when its provider has to be asked: not for what is settled outside the shop, or costs nothing."""
+    return method if method.provider and quote.total_minor else None
 
 
 def _risen(shown: Quote, now: Quote) -> Fault:

@@ -15,6 +15,7 @@ from shop.errors import Unavailable
 from shop.pricing import Quote
 from shop.settlement import Decision, decide, give_up
 from shop.shipping import ShippingCost
+from tasks.failpoints import failpoint
 from tasks.runtime import Runtime, current
 
 MOST_TRIES = 5
@@ -33,6 +34,7 @@ def settle() -> int:
     runtime = current()
     # First: whoever is accepted from here on rings again.
     runtime.inbox.answer_doorbell()
+    failpoint("settle.begun")
     settled = _drain(runtime, time.monotonic() + LONGEST_RUN_SECONDS)
     runtime.inbox.release_lease(runtime.worker)
     return settled
@@ -89,6 +91,7 @@ def _tell(runtime: Runtime, done: Done) -> set[str]:
     try:
         if orders_:
             runtime.inbox.settled(orders_, sold)
+            failpoint("settle.told")
     except Unavailable:
         raise
     except Exception:
@@ -147,6 +150,10 @@ def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
         statuses, decisions = _write(runtime, batch)
     except orders.Repeated:
         statuses, decisions = _write(runtime, batch, careful=True)
+    failpoint("settle.committed")
+    if any(decision.payment for decision in decisions):
+        runtime.payments_bell.ring()
+        failpoint("settle.rung")
     sold: set[str] = set()
     failed = 0
     for decision in decisions:
@@ -176,7 +183,9 @@ def _write(
         fresh = [_readable(waiting) for waiting in batch if waiting.order_id not in statuses]
         taken_by = orders.taken_by(session, fresh) if careful else {}
         decisions = decide(fresh, on_hand, runtime.rules, taken_by)
-        return statuses | orders.write(session, decisions, runtime.now()), decisions
+        written = orders.write(session, decisions, runtime.now())
+        failpoint("settle.writing")
+        return statuses | written, decisions
 
 
 class UnreadableSnapshot(ValueError):

@@ -15,10 +15,13 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 CHECKOUT: Final = "checkout"
-QUEUES: Final = (CHECKOUT,)
+PAYMENTS: Final = "payments"
+QUEUES: Final = (CHECKOUT, PAYMENTS)
 SETTLE: Final = "tasks.checkout.settle"
+PAY: Final = "tasks.pay.pay"
 """Dotted names stand in queued jobs: moving a function strands the jobs in flight."""
-OURS: Final = frozenset({SETTLE})
+JOB_OF: Final = {CHECKOUT: SETTLE, PAYMENTS: PAY}
+OURS: Final = frozenset(JOB_OF.values())
 
 JOB_TIMEOUT_SECONDS = 120
 RESULT_SECONDS = 60
@@ -61,9 +64,14 @@ def open_queue(name: str, connection: Redis) -> Queue:
 class Bell:
     """Rings the worker of a queue. Never fails: what is due is in the stores, and upkeep rings again."""
 
-    def __init__(self, queue: Queue, function: str = SETTLE) -> None:
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._function = function
+        self._function = JOB_OF[queue.name]
+
+    @property
+    def connection(self) -> Redis:
+        """RQ's own client."""
+        return self._queue.connection
 
     def ring(self) -> bool:
         """Enqueue the queue's one job, unless one waits already; True when a job waits now."""

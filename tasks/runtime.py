@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from carts.inbox import Inbox
 from db.session import Database
+from shop.payments import Provider
 from shop.rules import Rules
 from tasks.queues import Bell
 
@@ -19,10 +20,16 @@ class Runtime:
     database: Database
     rules: Rules
     bell: Bell
+    """Of this process's own queue."""
+    payments_bell: Bell
     now: Callable[[], int]
     worker: str
     """Unique among all workers: it holds the lease and shows in the heartbeats."""
     settle_batch: int = 256
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    """By the names that shop.toml calls them."""
+    public_url: str = ""
+    """Where shoppers reach the shop, for the way back from a provider."""
 
 
 _current: list[Runtime] = []

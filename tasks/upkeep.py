@@ -13,7 +13,9 @@ import time
 import structlog
 
 from carts.workers import Heartbeats
+from db import payments
 from shop.errors import Unavailable
+from tasks.queues import CHECKOUT
 from tasks.runtime import Runtime
 
 EVERY_SECONDS = 0.5
@@ -36,12 +38,24 @@ class Upkeep:
     def round(self) -> None:
         """Say we are alive, ring for what waits too long, tidy up when nothing does. Raises Unavailable."""
         self._heartbeats.beat(self._queue, self._runtime.worker, self._runtime.now() / 1000)
-        age = self._runtime.inbox.oldest_age_seconds()
-        if age > STALE_SECONDS and self._runtime.inbox.ring():
+        if self._queue == CHECKOUT:
+            age = self._runtime.inbox.oldest_age_seconds()
+            self._ring(age > STALE_SECONDS, age)
+            if age == 0:
+                self._checkpoint()
+        else:
+            waited = self._due_payments()
+            self._ring(waited is not None, (waited or 0) / 1000)
+
+    def _due_payments(self) -> int | None:
+        """How long the oldest due payment has waited, in ms. Most become due long after anybody rang for them."""
+        with self._runtime.database.reading() as session:
+            return payments.due(session, self._runtime.now())
+
+    def _ring(self, due: bool, age: float) -> None:
+        if due and self._runtime.inbox.ring():
             log.info("upkeep.ring", queue=self._queue, oldest_seconds=round(age, 1))
             self._runtime.bell.ring()
-        if age == 0:
-            self._checkpoint()
 
     def _checkpoint(self) -> None:
         """Empty SQLite's write-ahead log in a quiet moment, so that it does not grow and reads stay fast."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask import Flask
@@ -17,12 +17,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from app import create_app
+from carts.inbox import Inbox
 from db import stock
 from db.models import Category, OrderRow, ProductRow, StockMovementRow
 from db.session import Database
+from payments.sandbox import Sandbox
 from shop.rules import Rules
 from tasks import runtime
-from tasks.queues import CHECKOUT, Bell, OurJob, open_queue
+from tasks.pay import pay
+from tasks.queues import CHECKOUT, PAYMENTS, Bell, OurJob, open_queue
+from tasks.runtime import Runtime
 from web.services import Services, assemble
 from web.settings import Settings
 
@@ -106,23 +110,43 @@ class Shop:
     services: Services = field(init=False)
     app: Flask = field(init=False)
     queue: Queue = field(init=False)
-    runtime: runtime.Runtime = field(init=False)
+    payments_queue: Queue = field(init=False)
+    sandbox: Sandbox = field(init=False)
+    runtime: Runtime = field(init=False)
+    pay_runtime: Runtime = field(init=False)
     _ids: Any = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
+        self.sandbox = Sandbox(self.settings.var_dir / "sandbox.db", now=self.clock)
         self.services = assemble(
-            self.settings, self.rules, self.redis, self.queue_redis, self.database, SECRETS, self.clock
+            self.settings,
+            self.rules,
+            self.redis,
+            self.queue_redis,
+            self.database,
+            SECRETS,
+            self.clock,
+            {"sandbox": self.sandbox},
         )
         self.app = create_app(self.services, self.settings)
         self.app.test_client_class = Client
         self.queue = open_queue(CHECKOUT, self.queue_redis)
-        self.runtime = runtime.Runtime(
+        self.payments_queue = open_queue(PAYMENTS, self.queue_redis)
+        self.runtime = Runtime(
             inbox=self.services.inbox,
             database=self.database,
             rules=self.rules,
             bell=Bell(self.queue),
+            payments_bell=Bell(self.payments_queue),
             now=self.clock,
             worker="test-worker",
+            providers={"sandbox": self.sandbox},
+            public_url="http://shop.test",
+        )
+        self.pay_runtime = replace(
+            self.runtime,
+            inbox=Inbox(self.redis, self.rules.cart.lifetime_seconds, PAYMENTS),
+            bell=self.runtime.payments_bell,
         )
         runtime.start(self.runtime)
 
@@ -210,9 +234,23 @@ class Shop:
     # ------------------------------------------------------------ the worker
 
     def work_until_idle(self) -> None:
-        """Let RQ's worker do every job that waits, as worker.py does."""
-        worker = SimpleWorker([self.queue], connection=self.queue_redis, job_class=OurJob, serializer=JSONSerializer)
-        worker.work(burst=True, logging_level="ERROR")
+        """Let RQ's workers do every job that waits, as worker.py does."""
+        while self.queue.count or self.payments_queue.count:
+            self._work(self.queue, self.runtime)
+            self._work(self.payments_queue, self.pay_runtime)
+        runtime.start(self.runtime)
+
+    def _work(self, queue: Queue, own: Runtime) -> None:
+        if queue.count:
+            runtime.start(own)
+            worker = SimpleWorker([queue], connection=self.queue_redis, job_class=OurJob, serializer=JSONSerializer)
+            worker.work(burst=True, logging_level="ERROR")
+
+    def pay(self) -> None:
+        """Work on every payment that is due by now."""
+        runtime.start(self.pay_runtime)
+        pay()
+        runtime.start(self.runtime)
 
     def order(self, order_id: str) -> OrderRow:
         with self.database.reading() as session:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 from uuid_utils import uuid7
@@ -13,11 +14,13 @@ from uuid_utils import uuid7
 from carts.connection import RETRY_AFTER_SECONDS
 from carts.inbox import Accepted, Changed, Empty, Mismatch, Replayed
 from db import orders
+from shop.cards import SHORTEST, SHORTEST_IN_PHONES, holds_card_number
 from shop.cart import Cart, unsellable
 from shop.catalogue import Product
 from shop.checkout import Address, Checkout
 from shop.errors import (
     AlreadyCheckedOut,
+    CardNumberRefused,
     CartChanged,
     CartEmpty,
     Conflict,
@@ -33,7 +36,7 @@ from shop.errors import (
 )
 from shop.money import exponent, format_amount, parse_amount
 from shop.pricing import Quote, basis, facts, price
-from shop.rules import Destination, Rules, ShippingMethod
+from shop.rules import Destination, PaymentMethod, Rules, ShippingMethod
 from shop.shipping import methods_for
 from web.follow import follow, read_order
 from web.schemas import AddressIn, CheckoutIn, OrderOut, SameAsShipping
@@ -101,6 +104,7 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
 
     Raises the Conflict, Invalid or Unavailable that stands against it; nothing is changed then.
     """
+    refuse_card_numbers(body)
     print_ = fingerprint(body)
     for _ in range(MOST_PRICINGS):
         cart = services.carts.get(session_id)
@@ -123,6 +127,22 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
             case Changed():
                 continue
     raise CartChanged("The cart was changed each time it had been priced.")
+
+
+def refuse_card_numbers(body: CheckoutIn) -> None:
+    """Raise CardNumberRefused when any text of a checkout looks like a card number. It is not repeated anywhere."""
+    if faults := list(_card_numbers(body.model_dump(), "")):
+        raise CardNumberRefused("This looks like a card number. Send the token of your payment provider.", faults)
+
+
+def _card_numbers(value: Any, pointer: str) -> Iterator[Fault]:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from _card_numbers(member, f"{pointer}/{name}")
+    elif isinstance(value, str):
+        shortest = SHORTEST_IN_PHONES if pointer.endswith("/phone") else SHORTEST
+        if holds_card_number(value, shortest):
+            yield Fault("card_number_refused", "this looks like a card number", pointer)
 
 
 def _seen(seen: Replayed | Mismatch) -> Outcome:
@@ -168,11 +188,13 @@ def _priced(
 ) -> Checkout:
     """The cart as a checkout that can be accepted. Raises what stands against it."""
     rules = services.rules
-    if rules.payment_method(body.payment_method) is None:
+    payment = rules.payment_method(body.payment_method)
+    if payment is None:
         ids = [method.id for method in rules.payment.methods]
         raise PaymentMethodUnsupported(
             *_choose("/payment_method", "payment_method_unsupported", body.payment_method, ids)
         )
+    _check_token(payment, body.payment_token)
     shipping = address(body.shipping_info)
     method = chosen_method(rules, body.shipping_method, shipping)
     if isinstance(body.billing_info, SameAsShipping):
@@ -195,10 +217,18 @@ def _priced(
         shipping_method=method.id,
         payment_method=body.payment_method,
         quote=quote,
+        payment_token=body.payment_token,
         idempotency_key=key,
         fingerprint=print_,
         basis=basis((facts(product) for product, _ in items), services.rules_fingerprint),
     )
+
+
+def _check_token(method: PaymentMethod, token: str | None) -> None:
+    if method.provider and token is None:
+        raise _missing("/payment_token", f"{method.name} needs the token of your payment provider")
+    if token is not None and not method.provider:
+        raise _missing("/payment_token", f"{method.name} takes no token")
 
 
 def sellable(services: Services, cart: Cart) -> list[tuple[Product, int]]:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from carts.inbox import Snapshot
-from db import orders
+from db import orders, payments
+from db.models import OrderRow
 from shop.errors import OrderNotFound, Unavailable
 from shop.money import exponent
 from web.schemas import OrderOut, OrdersOut, OrdersPage, OrderSummary
@@ -50,7 +51,16 @@ def _from_sql(services: Services, order_id: str, session_id: str) -> OrderOut | 
         if row is None:
             return None
         items = orders.items(session, [order_id])[order_id]
-        return order_out(row, items, orders.timeline(session, order_id), exponent(row.currency))
+        shipped = row.fulfillment_status != "unfulfilled"
+        shipments = orders.shipments(session, [order_id])[order_id] if shipped else []
+        asked = payments.rows_of(session, [order_id])[order_id] if _may_have_asked(services, row) else []
+        return order_out(row, items, shipments, asked, orders.timeline(session, order_id))
+
+
+def _may_have_asked(services: Services, row: OrderRow) -> bool:
+    """Whether a provider was, or may have been, told anything about an order."""
+    method = services.rules.payment_method(row.payment_method)
+    return method is None or method.provider is not None or row.payment_status not in ("none", "pending", "voided")
 
 
 def _from_snapshot(snapshot: Snapshot) -> OrderOut:

@@ -12,6 +12,7 @@ from flask import Response, current_app, redirect, render_template, request, sen
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from db import payments
 from shop.errors import CODES, Unavailable
 from tasks.queues import QUEUES
 from web.api import Blueprint, Info, SecurityScheme, Tag
@@ -46,9 +47,9 @@ def healthz() -> HealthOut:
 
 @operations.get("/readyz", tags=[OPERATIONS], responses={200: ReadyOut, 503: ReadyOut})
 def readyz() -> tuple[ReadyOut, int]:
-    """Check Redis, SQL, each queue's worker and the age of the oldest waiting checkout. 503 if any is bad."""
+    """Check Redis, SQL, each queue's worker, the oldest waiting checkout and payment. 503 if any is bad."""
     at = services()
-    checks = {"redis": _redis(at), "sql": _sql(at), "inbox": _inbox(at)}
+    checks = {"redis": _redis(at), "sql": _sql(at), "inbox": _inbox(at), "payments": _payments(at)}
     for queue in QUEUES:
         checks[f"worker:{queue}"] = _worker(at, queue)
     ready = all(check.ok for check in checks.values())
@@ -77,6 +78,16 @@ def _inbox(at: Services) -> CheckOut:
     except Unavailable as error:
         return CheckOut(ok=False, detail=str(error))
     return CheckOut(ok=age < OLDEST_SECONDS, detail=f"the oldest waiting checkout is {age:.1f} s old")
+
+
+def _payments(at: Services) -> CheckOut:
+    try:
+        with at.database.reading() as session:
+            waited = payments.due(session, at.now()) or 0
+    except Unavailable as error:
+        return CheckOut(ok=False, detail=str(error))
+    detail = f"the oldest due payment has waited {waited / 1000:.1f} s"
+    return CheckOut(ok=waited < OLDEST_SECONDS * 1000, detail=detail)
 
 
 def _worker(at: Services, queue: str) -> CheckOut:

@@ -92,13 +92,6 @@ def _replace(path: Path, text: str) -> None:
         raise BadSettings(f"cannot write {path}: {error.strerror}") from error
 
 
-def demo_wanted(environ: Mapping[str, str]) -> bool:
-    value = environ.get("SEED_DEMO", "on")
-    if value not in ("on", "off"):
-        raise BadSettings(f"SEED_DEMO: {value!r} is neither on nor off")
-    return value == "on"
-
-
 def patiently(what: str, attempt: Callable[[], None], patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Try until the store is there. Raises Unavailable when patience ends, anything else at once."""
     until = time.monotonic() + patience_seconds
@@ -121,7 +114,7 @@ def _reason(error: Exception) -> str:
     return str(cause).strip().partition("\n")[0]
 
 
-def prepare(settings: Settings, with_demo: bool) -> None:
+def prepare(settings: Settings) -> None:
     """Make the stores ready for web and worker. Raises BadSettings or Unavailable."""
     rules = read_rules(settings.shop_file)
     secret_key(settings)
@@ -129,7 +122,7 @@ def prepare(settings: Settings, with_demo: bool) -> None:
     patiently("REDIS_URL", lambda: _check_redis(settings))
     patiently("DATABASE_URL", lambda: upgrade(database))
     products = 0
-    if with_demo:
+    if settings.seed_demo == "on":
         with database.writing() as session:
             products = seed.seed(session, rules.digits)
     database.close()
@@ -153,13 +146,12 @@ def _stop(_signal: int, _frame: object) -> None:
 def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
-        with_demo = demo_wanted(os.environ)
         if "COMPOSE_POSTGRES_HOST" in os.environ:
             choose_stores(os.environ, Path.cwd())
         settings = read_settings()
         configure_logging(settings.log_level, "prepare")
         prepare_var_dir(settings)
-        prepare(settings, with_demo)
+        prepare(settings)
     except (BadSettings, Unavailable) as error:
         fail(error)
 

@@ -133,8 +133,19 @@ class CheckoutIn(In):
     billing_info: BillingIn = Field(default=SameAsShipping(same_as_shipping=True))
     shipping_method: MethodId = Field(examples=["standard"])
     payment_method: MethodId = Field(examples=["invoice"])
+    payment_token: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,254}$")] | None = Field(
+        None,
+        examples=["tok_approve"],
+        description="What the payment provider made of the card. Only for methods with a provider.",
+    )
     expected_total: MoneyIn | None = Field(
         None, examples=["35.57"], description="The total the shopper saw; a higher one is refused with `price_changed`."
+    )
+
+
+class CancelOrder(In):
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), OneLine] | None = (
+        None
     )
 
 
@@ -148,6 +159,10 @@ class ItemPath(BaseModel):
 
 class OrderPath(BaseModel):
     order_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
+
+
+class ProviderPath(BaseModel):
+    provider: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
 class CodePath(BaseModel):
@@ -431,6 +446,7 @@ class PaymentOptionOut(Out):
     method: str
     name: str
     description: str
+    provider: str | None = Field(description="Whose token the checkout needs as `payment_token`; None: no token.")
 
 
 class QuoteOut(Out):
@@ -463,13 +479,33 @@ class AddressOut(Out):
 
 
 class OrderItemOut(Out):
+    position: int = Field(description="The line's number in the order, from 1.")
     product_id: str
     sku: str
     name: str
     quantity: int
+    shipped_quantity: int = Field(description="How much of it is on its way, or there.")
     price_at_time: Money
     tax_amount: Money
     subtotal: Money
+
+
+class ShipmentItemOut(Out):
+    position: int = Field(description="The line of the order.")
+    product_id: str
+    sku: str
+    name: str
+    quantity: int
+
+
+class ShipmentOut(Out):
+    number: int = Field(description="Within the order, from 1.")
+    carrier: str | None
+    tracking_number: str | None
+    tracking_url: str | None
+    shipped_at: Instant
+    delivered_at: Instant | None
+    items: list[ShipmentItemOut]
 
 
 class FailureOut(Out):
@@ -493,6 +529,18 @@ class LinksOut(Out):
 
 
 OrderStatus = Literal["pending", "processing", "requires_action", "confirmed", "failed", "cancelled"]
+PaymentStatus = Literal[
+    "none",
+    "pending",
+    "authorized",
+    "captured",
+    "voided",
+    "refunded",
+    "partially_refunded",
+    "failed",
+    "unknown",
+]
+FulfillmentStatus = Literal["unfulfilled", "partially_shipped", "shipped", "delivered", "returned"]
 
 
 class OrderSummary(Out):
@@ -500,8 +548,8 @@ class OrderSummary(Out):
     number: int | None
     status: OrderStatus
     terminal: bool
-    payment_status: str
-    fulfillment_status: str
+    payment_status: PaymentStatus
+    fulfillment_status: FulfillmentStatus
     currency: str
     total_amount: Money
     item_count: int
@@ -521,13 +569,34 @@ class OrdersOut(Out):
     page: OrdersPage
 
 
-class OrderOut(Out):
+class PaymentActionOut(Out):
+    """The shopper must do something at the payment provider: send them to `url`."""
+
+    url: str
+    until: Instant = Field(description="After this the payment is given up, and the cart given back.")
+
+
+class RefundOut(Out):
+    amount: Money
+    status: Literal["pending", "succeeded", "refused", "unknown"]
+    created_at: Instant
+
+
+class PaymentOut(Out):
+    action: PaymentActionOut | None = Field(description="While the order `requires_action`.")
+    refunded_amount: Money
+    refunds: list[RefundOut]
+
+
+class OrderFacts(Out):
+    """What the shopper and the merchant both see of an order."""
+
     id: str
     number: int | None = Field(description="For people; given on confirmation.")
     status: OrderStatus
     terminal: bool = Field(description="Whether the outcome is final; poll until it is.")
-    payment_status: str
-    fulfillment_status: str
+    payment_status: PaymentStatus
+    fulfillment_status: FulfillmentStatus
     email: str
     currency: str
     items: list[OrderItemOut]
@@ -541,12 +610,17 @@ class OrderOut(Out):
     billing_info: AddressOut
     shipping_method: str
     payment_method: str
+    payment: PaymentOut
     failure: FailureOut | None
-    timeline: list[EventOut]
+    shipments: list[ShipmentOut]
     created_at: Instant
     accepted_at: Instant
     settled_at: Instant | None
     updated_at: Instant
+
+
+class OrderOut(OrderFacts):
+    timeline: list[EventOut]
     links: LinksOut
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from flask import current_app
 from redis import Redis
@@ -15,10 +15,12 @@ from carts.products import ProductCache
 from carts.store import Carts
 from carts.workers import Heartbeats
 from db.session import Database
+from shop.payments import Provider, Webhooks
 from shop.rules import Rules
-from tasks.queues import CHECKOUT, Bell, connect_queue, open_queue
+from tasks.queues import CHECKOUT, PAYMENTS, Bell, connect_queue, open_queue
 from web.catalogue import Catalogue
 from web.cursors import Cursors
+from web.providers import connect_providers, readers
 from web.sessions import Sessions
 from web.settings import Settings, read_rules, secret_key
 from web.stores import check_redis, now_ms
@@ -37,10 +39,14 @@ class Services:
     outcomes: Outcomes
     heartbeats: Heartbeats
     bell: Bell
+    payments_bell: Bell
     sessions: Sessions
     cursors: Cursors
     rules_fingerprint: str
     admin_api_key: str = ""
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    webhooks: Mapping[str, Webhooks] = field(default_factory=dict)
+    order_url: str = "/api/orders/{id}"
     now: Callable[[], int] = now_ms
 
 
@@ -52,6 +58,7 @@ def assemble(
     database: Database,
     secrets: list[str],
     now: Callable[[], int] = now_ms,
+    providers: Mapping[str, Provider] | None = None,
 ) -> Services:
     """Services on given connections; `secrets` are oldest first, the last one signs."""
     return Services(
@@ -65,10 +72,14 @@ def assemble(
         outcomes=Outcomes(redis, settings.web_threads // 2),
         heartbeats=Heartbeats(redis),
         bell=Bell(open_queue(CHECKOUT, queue_redis)),
+        payments_bell=Bell(open_queue(PAYMENTS, queue_redis)),
         sessions=Sessions(secrets, settings.session_days),
         cursors=Cursors(secrets),
         rules_fingerprint=rules.fingerprint(),
         admin_api_key=settings.admin_api_key,
+        providers=providers or {},
+        webhooks=readers(providers or {}),
+        order_url=settings.order_url,
         now=now,
     )
 
@@ -84,7 +95,10 @@ def connect_services(settings: Settings) -> Services:
     redis = connect(settings.redis_url)
     check_redis(settings, redis)
     secrets = [*reversed(settings.secret_key_fallbacks), key]
-    return assemble(settings, rules, redis, connect_queue(settings.redis_url), database, secrets)
+    queue_redis = connect_queue(settings.redis_url)
+    return assemble(
+        settings, rules, redis, queue_redis, database, secrets, providers=connect_providers(settings, rules)
+    )
 
 
 def services() -> Services:

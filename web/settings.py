@@ -37,10 +37,19 @@ class Settings(BaseSettings):
     admin_api_key: str = Field(
         "", description="A first key to the admin API, with every scope; `flask keys` makes more."
     )
+    public_url: str = Field("", description="Where shoppers reach the shop; unset: `http://HOST:PORT`.")
+    order_url: str = Field(
+        "/api/orders/{id}", description="Where a shopper goes on from the payment provider; `{id}` is the order's."
+    )
+    stripe_secret_key: str = Field(
+        "", description='Stripe\'s secret key, for payment methods with `provider = "stripe"`.'
+    )
+    stripe_webhook_secret: str = Field("", description="What Stripe signs its webhooks with.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Frontends on other origins, comma separated: `https://shop.example`."
     )
     shop_file: Path = Field(ROOT / "shop.toml", description="The merchant's rules.")
+    seed_demo: Literal["on", "off"] = Field("on", description="`off`: a new shop begins without the demo catalogue.")
     session_days: Annotated[int, Field(ge=1, le=400)] = Field(90, description="A session ends after so long a silence.")
     web_workers: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Web processes.")
     web_threads: Annotated[int, Field(ge=2, le=512)] = Field(64, description="Requests at once in a web process.")
@@ -64,6 +73,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is not an origin such as https://shop.example (no path, no *)")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query):
+            raise ValueError("write the address shoppers use, such as https://shop.example")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: str) -> str:
@@ -85,6 +102,8 @@ class Settings(BaseSettings):
     def _absolute(self) -> Self:
         object.__setattr__(self, "var_dir", self.var_dir.absolute())
         object.__setattr__(self, "redis_url", self.redis_url or f"unix://{self.var_dir}/valkey/valkey.sock")
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
+        object.__setattr__(self, "public_url", self.public_url.rstrip("/") or f"http://{host}:{self.port}")
         object.__setattr__(self, "database_url", self.database_url or f"sqlite:///{self.var_dir}/shop.db")
         return self
 

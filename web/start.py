@@ -60,9 +60,10 @@ def prepare(settings: Settings) -> None:
             check_redis(settings, redis)
     database = Database(settings.database_url)
     upgrade(database)
-    with database.writing() as session:
-        if products := seed.seed(session, rules.digits):
-            say(f"a new shop: {products} products of the demo catalogue")
+    if settings.seed_demo == "on":
+        with database.writing() as session:
+            if products := seed.seed(session, rules.digits):
+                say(f"a new shop: {products} products of the demo catalogue")
     database.close()
     if database.is_sqlite() and (warning := sqlite_warning()):
         say(warning)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from db.models import OrderEventRow, OrderItemRow, OrderRow, ProductRow
+from db.models import OrderEventRow, OrderItemRow, OrderRow, PaymentRow, ProductRow
+from db.orders import Shipment
 from db.products import Group
 from shop.cart import Cart, CartLine, price_moves, unsellable
 from shop.catalogue import Product, stock_status
 from shop.checkout import Checkout
-from shop.money import format_amount
+from shop.money import exponent, format_amount
 from shop.orders import OPEN
 from shop.pricing import Quote, explain, percent, price
 from shop.rules import Destination, Rules, ShippingMethod
@@ -277,7 +278,9 @@ def quote_out(
             for method, option in options
         ],
         payment_methods=[
-            out.PaymentOptionOut(method=method.id, name=method.name, description=method.description)
+            out.PaymentOptionOut(
+                method=method.id, name=method.name, description=method.description, provider=method.provider
+            )
             for method in rules.payment.methods
         ],
         warnings=warnings(cart, products, rules),
@@ -297,37 +300,41 @@ def _links(order_id: str) -> out.LinksOut:
 
 
 def order_out(
-    row: OrderRow, items: Sequence[OrderItemRow], events: Sequence[OrderEventRow], digits: int
+    row: OrderRow,
+    items: Sequence[OrderItemRow],
+    shipments: Sequence[Shipment],
+    payments: Sequence[PaymentRow],
+    events: Sequence[OrderEventRow],
 ) -> out.OrderOut:
-    """An order from its rows. `digits` is the exponent of the order's own currency."""
-    money = Money(digits)
+    """An order from its rows, for the shopper; `events` without what is not for them."""
     return out.OrderOut(
-        id=row.id,
-        number=row.number,
-        status=row.status,  # type: ignore[arg-type]
-        terminal=row.status not in OPEN,
-        payment_status=row.payment_status,
-        fulfillment_status=row.fulfillment_status,
-        email=row.email,
-        currency=row.currency,
-        items=[
-            out.OrderItemOut(
-                product_id=item.product_id,
-                sku=item.sku,
-                name=item.name,
-                quantity=item.quantity,
-                price_at_time=money(item.price_at_time_minor),
-                tax_amount=money(item.tax_minor),
-                subtotal=money(item.subtotal_minor),
-            )
-            for item in items
-        ],
-        subtotal=money(row.subtotal_minor),
-        shipping_amount=money(row.shipping_minor),
-        tax_amount=money(row.tax_minor),
-        total_amount=money(row.total_minor),
-        prices_include_tax=row.quote["prices_include_tax"],
-        tax_lines=[
+        **order_facts(row, items, shipments, payments),
+        timeline=[event_out(event) for event in events],
+        links=_links(row.id),
+    )
+
+
+def order_facts(
+    row: OrderRow, items: Sequence[OrderItemRow], shipments: Sequence[Shipment], payments: Sequence[PaymentRow]
+) -> dict[str, Any]:
+    """The members of an order that do not depend on who reads it, in its own currency."""
+    money = Money(exponent(row.currency))
+    return {
+        "id": row.id,
+        "number": row.number,
+        "status": row.status,
+        "terminal": row.status not in OPEN,
+        "payment_status": row.payment_status,
+        "fulfillment_status": row.fulfillment_status,
+        "email": row.email,
+        "currency": row.currency,
+        "items": [_order_item(item, money) for item in items],
+        "subtotal": money(row.subtotal_minor),
+        "shipping_amount": money(row.shipping_minor),
+        "tax_amount": money(row.tax_minor),
+        "total_amount": money(row.total_minor),
+        "prices_include_tax": row.quote["prices_include_tax"],
+        "tax_lines": [
             out.TaxLineOut(
                 name=line["name"],
                 rate_percent=percent(line["rate_ppm"]),
@@ -336,26 +343,88 @@ def order_out(
             )
             for line in row.quote["tax_lines"]
         ],
-        shipping_info=out.AddressOut(**row.shipping_address) if row.shipping_address else None,
-        billing_info=out.AddressOut(**row.billing_address),
-        shipping_method=row.shipping_method,
-        payment_method=row.payment_method,
-        failure=out.FailureOut(**row.failure) if row.failure else None,
-        timeline=[
-            out.EventOut(
-                stage=event.stage,
-                at=out.instant(event.at),
-                attempt=event.attempt,
-                outcome=event.outcome,
-                detail=event.detail,
+        "shipping_info": out.AddressOut(**row.shipping_address) if row.shipping_address else None,
+        "billing_info": out.AddressOut(**row.billing_address),
+        "shipping_method": row.shipping_method,
+        "payment_method": row.payment_method,
+        "payment": payment_out(row, payments, money),
+        "failure": out.FailureOut(**row.failure) if row.failure else None,
+        "shipments": [_shipment_out(shipment, items) for shipment in shipments],
+        "created_at": out.instant(row.created_at),
+        "accepted_at": out.instant(row.accepted_at),
+        "settled_at": None if row.settled_at is None else out.instant(row.settled_at),
+        "updated_at": out.instant(row.updated_at),
+    }
+
+
+def payment_out(row: OrderRow, payments: Sequence[PaymentRow], money: Money) -> out.PaymentOut:
+    """What the shopper can do about the payment, and what was given back."""
+    first = next((payment for payment in payments if payment.kind == "authorize"), None)
+    action = None
+    if row.status == "requires_action" and first and first.action_url and first.action_until:
+        action = out.PaymentActionOut(url=first.action_url, until=out.instant(first.action_until))
+    refunds = [payment for payment in payments if payment.kind == "refund"]
+    return out.PaymentOut(
+        action=action,
+        refunded_amount=money(sum(refund.amount_minor for refund in refunds if refund.status == "succeeded")),
+        refunds=[
+            out.RefundOut(
+                amount=money(refund.amount_minor),
+                status=_REFUND_STATUS.get(refund.status, "pending"),  # type: ignore[arg-type]
+                created_at=out.instant(refund.created_at),
             )
-            for event in events
+            for refund in refunds
         ],
-        created_at=out.instant(row.created_at),
-        accepted_at=out.instant(row.accepted_at),
-        settled_at=None if row.settled_at is None else out.instant(row.settled_at),
-        updated_at=out.instant(row.updated_at),
-        links=_links(row.id),
+    )
+
+
+_REFUND_STATUS = {"succeeded": "succeeded", "refused": "refused", "dropped": "refused", "stuck": "unknown"}
+"""How an operation that is done is called; any other is pending."""
+
+
+def _order_item(item: OrderItemRow, money: Money) -> out.OrderItemOut:
+    return out.OrderItemOut(
+        position=item.position,
+        product_id=item.product_id,
+        sku=item.sku,
+        name=item.name,
+        quantity=item.quantity,
+        shipped_quantity=item.shipped_quantity,
+        price_at_time=money(item.price_at_time_minor),
+        tax_amount=money(item.tax_minor),
+        subtotal=money(item.subtotal_minor),
+    )
+
+
+def _shipment_out(shipment: Shipment, items: Sequence[OrderItemRow]) -> out.ShipmentOut:
+    row, lines = shipment.row, {item.position: item for item in items}
+    return out.ShipmentOut(
+        number=row.number,
+        carrier=row.carrier,
+        tracking_number=row.tracking_number,
+        tracking_url=row.tracking_url,
+        shipped_at=out.instant(row.shipped_at),
+        delivered_at=None if row.delivered_at is None else out.instant(row.delivered_at),
+        items=[
+            out.ShipmentItemOut(
+                position=part.position,
+                product_id=lines[part.position].product_id,
+                sku=lines[part.position].sku,
+                name=lines[part.position].name,
+                quantity=part.quantity,
+            )
+            for part in shipment.parts
+        ],
+    )
+
+
+def event_out(event: OrderEventRow) -> out.EventOut:
+    return out.EventOut(
+        stage=event.stage,
+        at=out.instant(event.at),
+        attempt=event.attempt,
+        outcome=event.outcome,
+        detail=event.detail,
     )
 
 
@@ -377,15 +446,17 @@ def pending_order(checkout: Checkout, digits: int, status: str = "pending") -> o
         currency=quote.currency,
         items=[
             out.OrderItemOut(
+                position=position,
                 product_id=line.product_id,
                 sku=line.sku,
                 name=line.name,
                 quantity=line.quantity,
+                shipped_quantity=0,
                 price_at_time=money(line.unit_price_minor),
                 tax_amount=money(line.tax_minor),
                 subtotal=money(line.subtotal_minor),
             )
-            for line in quote.lines
+            for position, line in enumerate(quote.lines, 1)
         ],
         subtotal=money(quote.subtotal_minor),
         shipping_amount=money(quote.shipping_minor),
@@ -397,7 +468,9 @@ def pending_order(checkout: Checkout, digits: int, status: str = "pending") -> o
         billing_info=out.AddressOut(**_members(billing)),
         shipping_method=checkout.shipping_method,
         payment_method=checkout.payment_method,
+        payment=out.PaymentOut(action=None, refunded_amount=money(0), refunds=[]),
         failure=None,
+        shipments=[],
         timeline=[out.EventOut(stage="accepted", at=at, attempt=1, outcome="ok", detail=None)],
         created_at=at,
         accepted_at=at,
@@ -417,8 +490,8 @@ def order_summary(row: OrderRow, item_count: int, digits: int) -> out.OrderSumma
         number=row.number,
         status=row.status,  # type: ignore[arg-type]
         terminal=row.status not in OPEN,
-        payment_status=row.payment_status,
-        fulfillment_status=row.fulfillment_status,
+        payment_status=row.payment_status,  # type: ignore[arg-type]
+        fulfillment_status=row.fulfillment_status,  # type: ignore[arg-type]
         currency=row.currency,
         total_amount=format_amount(row.total_minor, digits),
         item_count=item_count,

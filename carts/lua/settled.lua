@@ -7,6 +7,7 @@
 --       then four an order: order id, session id, status, id for a new cart
 -- An order's keys are put together here: to send them took longer than all the rest.
 -- Sent twice it does nothing more: a claimed cart goes with the first time it is given back.
+-- An order that is being paid is settled twice: once as it leaves the inbox, once when its payment has ended it.
 
 -- A failed checkout's lines are added to whatever the session has begun since.
 local function give_back(cart, claimed, new_id)
@@ -33,17 +34,25 @@ for n = 10, #ARGV, 4 do
   local order_id, session_id, status, new_id = unpack(ARGV, n, n + 3)
   local accepted = ARGV[6] .. order_id
   local claimed = accepted .. ARGV[9]
-  if status == 'failed' and give_back(ARGV[5] .. session_id, claimed, new_id) then
+  -- An order that is still being paid keeps its claimed cart, for the end it may come to.
+  local open = status == 'processing' or status == 'requires_action'
+  local over = status == 'failed' or status == 'cancelled'
+  if over and give_back(ARGV[5] .. session_id, claimed, new_id) then
     local checked_out = ARGV[8] .. session_id
     if redis.call('GET', checked_out) == order_id then
       gone[#gone + 1] = checked_out
     end
   end
-  redis.call('HSET', accepted, 'status', status)
-  redis.call('EXPIRE', accepted, ARGV[2])
+  -- A word that was sent before its end may arrive after it.
+  if not (open and redis.call('HEXISTS', accepted, 'status') == 1) then
+    redis.call('HSET', accepted, 'status', status)
+  end
+  if not open then
+    redis.call('EXPIRE', accepted, ARGV[2])
+    gone[#gone + 1] = claimed
+  end
   redis.call('ZREM', ARGV[7] .. session_id, order_id)
   ids[#ids + 1] = order_id
-  gone[#gone + 1] = claimed
 end
 -- Once for all, a few hundred at a time: each call costs, and so does each line of the append-only file.
 for first = 1, #ids, 500 do

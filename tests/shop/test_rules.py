@@ -84,7 +84,7 @@ def test_the_shipped_file_is_valid() -> None:
     assert (shipped.cart.lifetime_seconds, shipped.cart.max_quantity, shipped.cart.max_lines) == (2_592_000, 20, 100)
     assert shipped.tax.home == Destination(country="US", region="CA")
     assert [method.id for method in shipped.shipping.methods] == ["standard", "express", "international", "pickup"]
-    assert [method.id for method in shipped.payment.methods] == ["invoice", "cash_on_delivery"]
+    assert [method.id for method in shipped.payment.methods] == ["card", "invoice", "cash_on_delivery"]
     assert shipped.shipping.methods[1] == ShippingMethod.model_construct(
         id="express", name="Express delivery", countries=["US", "CA"], base=1290, per_kg=250, per_item=50, days=[1, 2]
     )

@@ -10,11 +10,14 @@ import pytest
 from tests.harness import Client, Shop
 from tests.web.answers import add, ok, take_redis_away, take_sql_away
 
+WORKERS = {"worker:checkout", "worker:payments"}
+
 
 @pytest.fixture
 def attended(shop: Shop) -> Shop:
     """A shop with a worker that was alive a second ago."""
-    shop.services.heartbeats.beat("checkout", "worker-1", shop.clock() / 1000 - 1)
+    for queue in ("checkout", "payments"):
+        shop.services.heartbeats.beat(queue, "worker-1", shop.clock() / 1000 - 1)
     return shop
 
 
@@ -31,7 +34,7 @@ def bad(found: dict[str, Any]) -> set[str]:
 def test_a_shop_that_works_is_ready(attended: Shop, shopper: Client) -> None:
     found = checks(shopper, 200)
 
-    assert found.keys() >= {"redis", "sql", "inbox", "worker:checkout"}
+    assert found.keys() >= {"redis", "sql", "inbox", "payments", *WORKERS}
     assert found["worker:checkout"]["detail"] == "last heartbeat 1.0 s ago"
     assert found["redis"]["detail"] == "answers; 0 checkouts wait"
 
@@ -39,7 +42,7 @@ def test_a_shop_that_works_is_ready(attended: Shop, shopper: Client) -> None:
 def test_without_a_worker_it_is_not_ready(shop: Shop, shopper: Client) -> None:
     found = checks(shopper, 503)
 
-    assert bad(found) == {"worker:checkout"}
+    assert bad(found) == WORKERS
     assert found["worker:checkout"]["detail"] == "no worker has been seen for a minute"
 
 
@@ -47,7 +50,7 @@ def test_a_worker_that_fell_silent_makes_it_not_ready(attended: Shop, shopper: C
     attended.clock.forward(8.9)
     assert bad(checks(shopper, 200)) == set()
     attended.clock.forward(0.2)
-    assert bad(checks(shopper, 503)) == {"worker:checkout"}
+    assert bad(checks(shopper, 503)) == WORKERS
 
 
 def test_a_checkout_that_waits_too_long_makes_it_not_ready(attended: Shop, shopper: Client) -> None:
@@ -65,14 +68,14 @@ def test_a_checkout_that_waits_too_long_makes_it_not_ready(attended: Shop, shopp
 def test_without_redis_it_is_not_ready_and_says_so(attended: Shop, shopper: Client) -> None:
     take_redis_away(attended.redis)
 
-    assert bad(checks(shopper, 503)) == {"redis", "inbox", "worker:checkout"}
+    assert bad(checks(shopper, 503)) == {"redis", "inbox", *WORKERS}
 
 
 def test_without_sql_it_is_not_ready_and_says_so(attended: Shop, shopper: Client) -> None:
     take_sql_away(attended)
 
     found = checks(shopper, 503)
-    assert bad(found) == {"sql"}
+    assert bad(found) == {"sql", "payments"}
     assert "/nowhere" not in str(found)
 
 

@@ -82,7 +82,7 @@ def test_every_way_to_the_address_is_offered(full: Client) -> None:
 def test_the_ways_to_pay_are_listed(full: Client) -> None:
     methods = quote(full)["payment_methods"]
 
-    assert [method["method"] for method in methods] == ["invoice", "cash_on_delivery"]
+    assert [method["method"] for method in methods] == ["card", "invoice", "cash_on_delivery"]
 
 
 def test_every_number_is_explained(full: Client) -> None:
