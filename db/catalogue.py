@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db import stock
-from db.migrate import take_turns
 from db.models import Category, ProductRow, StockMovementRow, as_json
+from db.session import take_turns
 from shop.catalogue import LOW_STOCK, Draft
 from shop.errors import CategoryExists, CategoryInUse, ProductExists, ProductSold
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import func, insert, select, update
@@ -85,7 +85,7 @@ def ship(session: Session, order: OrderRow, wanted: Sequence[Portion] | None, tr
             ShipmentItemRow(order_id=order.id, number=number, position=portion.position, quantity=portion.quantity)
         )
     text = fulfilment.shipment_text(number, lines, parcel, tracking.carrier, tracking.number)
-    _tell(session, order, order.fulfillment_status, text, act)
+    tell(session, order, order.fulfillment_status, text, act)
 
 
 def deliver(session: Session, order: OrderRow, wanted: int | None, act: Act) -> None:
@@ -99,13 +99,13 @@ def deliver(session: Session, order: OrderRow, wanted: int | None, act: Act) -> 
     after = fulfilment.after_delivery(order.fulfillment_status, undelivered, arriving)
     stage = after if after != order.fulfillment_status else "shipment_delivered"
     order.fulfillment_status = after
-    _tell(session, order, stage, fulfilment.delivery_text(arriving), act)
+    tell(session, order, stage, fulfilment.delivery_text(arriving), act)
 
 
 def take_back(session: Session, order: OrderRow, restock: bool, text: str | None, act: Act) -> list[str]:
     """The whole order came back. Answers the products whose stock rose. Raises ImpossibleTransition."""
     order.fulfillment_status = fulfilment.after_return(order.status, order.fulfillment_status)
-    _tell(session, order, "returned", None, act)
+    tell(session, order, "returned", None, act)
     if text is not None:
         note(session, order, text, act)
     return _restock(session, order, act) if restock else []
@@ -121,7 +121,7 @@ def cancel(session: Session, order: OrderRow, restock: bool, reason: str | None,
     order.status = cancelled.status
     order.payment_status = payments.undo(session, order, act.at, act.actor)
     order.failure, order.failure_code = asdict(cancelled.failure), cancelled.failure.code
-    _tell(session, order, "cancelled", reason, act)
+    tell(session, order, "cancelled", reason, act)
     if was_open:  # What was never sold is only let go of.
         return [*payments.release(session, [order.id], act.at).get(order.id, ())]
     return _restock(session, order, act) if restock else []
@@ -129,7 +129,7 @@ def cancel(session: Session, order: OrderRow, restock: bool, reason: str | None,
 
 def note(session: Session, order: OrderRow, text: str, act: Act) -> None:
     """Write something into the timeline that the shopper never sees."""
-    _tell(session, order, NOTE, text, act)
+    tell(session, order, NOTE, text, act)
 
 
 def shipment_rows(session: Session, order_id: str) -> Sequence[ShipmentRow]:
@@ -137,8 +137,8 @@ def shipment_rows(session: Session, order_id: str) -> Sequence[ShipmentRow]:
     return session.scalars(query.order_by(ShipmentRow.number)).all()
 
 
-def _tell(session: Session, order: OrderRow, stage: str, detail: str | None, act: Act) -> None:
-    """The next entry of the timeline; the lock on the order keeps its number free."""
+def tell(session: Session, order: OrderRow, stage: str, detail: str | None, act: Act) -> None:
+    """Write the next entry of the timeline; the lock on the order keeps its number free."""
     last = session.scalar(select(func.max(OrderEventRow.seq)).where(OrderEventRow.order_id == order.id)) or 0
     session.add(
         OrderEventRow(
@@ -155,21 +155,54 @@ def _tell(session: Session, order: OrderRow, stage: str, detail: str | None, act
     session.flush()
 
 
-def _restock(session: Session, order: OrderRow, act: Act) -> list[str]:
-    """Put every line back on its shelf, once: the ledger's unique key forbids a second time.
+def came_back(session: Session, order_id: str) -> dict[str, int]:
+    """Units that an order gave back already, of each product of which any did."""
+    query = select(StockMovementRow.product_id, func.sum(StockMovementRow.quantity)).where(
+        StockMovementRow.order_id == order_id, StockMovementRow.kind.in_(("released", "returned"))
+    )
+    return {row[0]: int(row[1]) for row in session.execute(query.group_by(StockMovementRow.product_id))}
+
+
+def put_back(session: Session, order: OrderRow, units: Mapping[str, int], act: Act) -> list[str]:
+    """Put units of an order back on their shelves; answers the products. For each product once:
+    the ledger's unique key forbids a second time.
 
     In product order, as settlements lock them, so that the two cannot deadlock.
     """
-    units = {row.product_id: row.quantity for row in items(session, [order.id])[order.id]}
     for product_id, quantity in sorted(units.items()):
-        session.execute(
-            update(ProductRow)
-            .where(ProductRow.id == product_id)
-            .values(stock_quantity=ProductRow.stock_quantity + quantity)
-        )
-        session.execute(
-            insert(StockMovementRow).values(
-                product_id=product_id, kind="returned", quantity=quantity, order_id=order.id, at=act.at, actor=act.actor
-            )
-        )
+        _put_back(session, product_id, quantity, order.id, None, act)
     return sorted(units)
+
+
+def _restock(session: Session, order: OrderRow, act: Act) -> list[str]:
+    """Put every line back on its shelf, but for what came back with a refund already."""
+    back = came_back(session, order.id)
+    left = {row.product_id: row.quantity - back.get(row.product_id, 0) for row in items(session, [order.id])[order.id]}
+    rest = {product_id: units for product_id, units in left.items() if units}
+    for product_id, units in sorted(rest.items()):
+        # The ledger knows a second return for the same order only as the merchant's own.
+        again = product_id in back
+        reason = f"the rest of order {order.id}" if again else None
+        _put_back(session, product_id, units, None if again else order.id, reason, act)
+    return sorted(rest)
+
+
+def _put_back(
+    session: Session, product_id: str, units: int, order_id: str | None, reason: str | None, act: Act
+) -> None:
+    session.execute(
+        update(ProductRow)
+        .where(ProductRow.id == product_id)
+        .values(stock_quantity=ProductRow.stock_quantity + units)
+    )
+    session.execute(
+        insert(StockMovementRow).values(
+            product_id=product_id,
+            kind="returned",
+            quantity=units,
+            order_id=order_id,
+            reason=reason,
+            at=act.at,
+            actor=act.actor,
+        )
+    )

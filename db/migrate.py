@@ -9,13 +9,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
 
-from db.session import Database, database_errors
+from db.session import Database, database_errors, take_turns
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-LOCK_KEY = 0x0CECA47
-"""PostgreSQL's advisory lock for migrating and seeding."""
 
 
 def upgrade(database: Database, to: str = "head") -> None:
@@ -26,12 +23,6 @@ def upgrade(database: Database, to: str = "head") -> None:
         take_turns(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, to)
-
-
-def take_turns(connection: Connection) -> None:
-    """Wait until no other host migrates or seeds. SQLite's writing transactions are exclusive anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
 
 
 def is_current(database: Database) -> bool:

@@ -245,6 +245,9 @@ class _Changes:
             row.result_id = effect.provider_id or row.result_id
         else:
             row.provider_id = effect.provider_id or row.provider_id
+        if row.kind == "authorize" and effect.status == "succeeded":
+            # What was approved, whatever was asked for: somebody may have taken it at the provider meanwhile.
+            row.captures = order.payment_status == "captured" or effect.payment_status == "captured"
         row.action_url = effect.action_url or row.action_url
         row.action_until = effect.action_until or row.action_until
         if not effect.asked:
@@ -448,3 +451,26 @@ def _cancel(row: PaymentRow, now: int) -> None:
     elif status in WAITING and row.leased_by is None:
         row.next_at = now
     row.status = status
+
+
+def operation(row: PaymentRow) -> Operation:
+    """A row as the rules see it."""
+    return _operation(row)
+
+
+def resolve(
+    session: Session, row: PaymentRow, order: OrderRow, answer: Answer, now: int, key_ms: int, action_ms: int
+) -> list[Ended]:
+    """Apply what a person saw at the provider as if the provider had said it; both rows are locked.
+
+    Answers the order if it ended by that. Raises ImpossibleTransition for what cannot have been.
+    """
+    effect = after(_operation(row), owed(session, row, order), answer, now, key_ms, action_ms)
+    changes = _Changes(session, {order.id: order}, now)
+    changes.add(row, order, effect)
+    return changes.write()
+
+
+def owed(session: Session, row: PaymentRow, order: OrderRow) -> Owed:
+    """What of an order matters to one of its operations."""
+    return _owed(order, row, _refunded(session, [order.id]))

@@ -31,6 +31,8 @@ CACHE_KIB = 16_384
 WAL_PAGES = 16_000
 """Fold the write-ahead log in at 64 MB: at the default of 4 MB every other batch under load would do it,
 inside its commit. In quiet moments upkeep does it (Database.checkpoint)."""
+LOCK_KEY = 0x0CECA47
+"""PostgreSQL's advisory lock for migrating and seeding."""
 READ_ONLY = "25006"
 """PostgreSQL's word for a write to a server that is not, or not any more, the primary."""
 
@@ -129,6 +131,12 @@ def database_errors() -> Iterator[None]:
         if error.connection_invalidated or read_only or damaged:
             raise Unavailable("The order store is away for a moment.") from error
         raise
+
+
+def take_turns(connection: Connection) -> None:
+    """Wait until no other host migrates or seeds. SQLite's writing transactions are exclusive anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
 
 
 def make_engine(url: str, pool_size: int = 5) -> Engine:

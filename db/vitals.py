@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from db.migrate import is_current
 from db.session import SQLITE, Database, database_errors
 
 _SYNCHRONOUS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
@@ -32,6 +31,8 @@ def file(database: Database) -> Path | None:
 
 def look(database: Database) -> Vitals:
     """Ask the database. Raises Unavailable when it is away."""
+    from db.migrate import is_current  # Alembic is 10 MB, and no serving process needs it.
+
     with database_errors():
         migrated = is_current(database)
         with database.engine.connect() as connection:

@@ -11,8 +11,8 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from db import stock
-from db.migrate import take_turns
 from db.models import Category, ProductRow
+from db.session import take_turns
 from shop.money import parse_amount
 
 
