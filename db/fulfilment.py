@@ -191,9 +191,7 @@ def _put_back(
     session: Session, product_id: str, units: int, order_id: str | None, reason: str | None, act: Act
 ) -> None:
     session.execute(
-        update(ProductRow)
-        .where(ProductRow.id == product_id)
-        .values(stock_quantity=ProductRow.stock_quantity + units)
+        update(ProductRow).where(ProductRow.id == product_id).values(stock_quantity=ProductRow.stock_quantity + units)
     )
     session.execute(
         insert(StockMovementRow).values(

@@ -50,8 +50,8 @@ from shop.errors import Unavailable
 LOCK_KEY: Final = 0x0CECA48
 """PostgreSQL's advisory lock: one intake writes at a time, so that two cannot deadlock over what is new."""
 ROWS_AT_ONCE = 2000
-ROWS_A_STATEMENT = 2000
-"""SQLite remembers what a statement changed until it is through, some builds in memory."""
+ROWS_A_STATEMENT: Final = {"sqlite": 500, "postgresql": 100_000}
+"""SQLite remembers each page that a statement changes until it is through, some builds in memory."""
 TRIES: Final = 3
 CACHE_KIB: Final = 24_576
 """SQLite: much of what a hundred thousand new products touch, so that few pages are written twice."""
@@ -93,8 +93,14 @@ _rows = _temporary(
     Column("is_active", Flag),
     Column("low_stock_threshold", Whole),
 )
+_order = _temporary("intake_order", Column("place", Whole, primary_key=True), Column("position", Whole))
+"""The rows in the order of their ids: indexes are filled page by page in it, and all over the place in a file's."""
 _repeats = _temporary("intake_repeats", _position(), Column("first_line", Whole))
 """Rows whose SKU an earlier row has."""
+_twins = _temporary("intake_twins", _position(), Column("first", Whole))
+"""Rows that would make the same id, and the first of them."""
+_gaps = _temporary("intake_gaps", Column("position", Whole), Column("field", Text))
+"""What rows lack that a new product needs."""
 _names = _temporary(
     "intake_categories", Column("name", Text, primary_key=True), Column("key", Text), Column("category_id", Whole)
 )
@@ -106,16 +112,20 @@ _verdicts = _temporary(
     Column("kind", Text),
     Column("edited", Flag),
     Column("stock_change", Whole),
+    Column("renamed", Flag),
 )
 _faults = _temporary("intake_faults", Column("position", Whole), Column("field", Text), Column("message", Text))
 _INDEXES: Final = {
-    "intake_rows": ("sku, position, line", "new_category, position"),
-    "intake_verdicts": ("product_id, position, kind",),
+    "intake_rows": ("sku, position", "new_id, position", "new_category, position"),
+    "intake_twins": ("first, position",),
+    "intake_categories": ("key",),
+    "intake_faults": ("position",),
 }
 """There before the rows: nothing needs to be sorted later."""
 _PRODUCTS: Table = ProductRow.__table__  # type: ignore[assignment]
 _CATEGORIES: Table = Category.__table__  # type: ignore[assignment]
 _r, _v, _p = _rows.c, _verdicts.c, _PRODUCTS.c
+_NEEDED: Final = {"name": _r.name, "price": _r.price_minor, "category": _r.new_category}
 _stage = BulkInsert(_rows, *_rows.c.keys())
 _EMPTY_LIST, _EMPTY_MAP = as_json([]), as_json({})
 _DEFAULTS: Final[dict[str, Any]] = {
@@ -280,18 +290,12 @@ class Intake:
         """What the rows alone can tell, once: SKUs that come again, and the spellings of categories."""
         if self._looked:
             return
-        place = select(
-            _r.position,
-            func.first_value(_r.line).over(partition_by=_r.sku, order_by=_r.position).label("first_line"),
-            func.row_number().over(partition_by=_r.sku, order_by=_r.position).label("occurrence"),
-        ).subquery()
-        again = select(place.c.position, place.c.first_line).where(place.c.occurrence > 1)
-        spelled = select(_r.new_category, func.lower(_r.new_category)).where(_r.new_category.is_not(None)).distinct()
         with self._transaction() as session:
-            session.execute(insert(_repeats).from_select(["position", "first_line"], again))
-            session.execute(insert(_names).from_select(["name", "key"], spelled))
+            for table, columns, found in _across():
+                session.execute(insert(table).from_select(columns, found))
             if not self._database.is_sqlite():
-                for table in (_rows, _repeats, _names):  # Nobody else tells the planner how many rows there are.
+                # Nobody else tells the planner how many rows there are.
+                for table in (_rows, _order, _repeats, _twins, _gaps, _names):
                     session.connection().exec_driver_sql(f"ANALYZE {table.name}")
         self._looked = True
 
@@ -303,15 +307,23 @@ class Intake:
             session.execute(delete(table))
         session.execute(update(_names).values(category_id=None))
         _find_categories(session)
-        columns = ["position", "product_id", "kind", "edited", "stock_change"]
-        session.execute(insert(_verdicts).from_select(columns, self._verdicts()))
+        for part in self._parts(session, _r.position):
+            session.execute(insert(_verdicts).from_select(_v.keys(), self._verdicts().where(part)))
         for faulty in _checks(self._place):
             session.execute(insert(_faults).from_select(["position", "field", "message"], faulty))
-        bad = select(_faults.c.position)
-        session.execute(update(_verdicts).where(_v.position.in_(bad)).values(kind=FAULTY))
-        kinds = session.execute(select(_v.kind, func.count()).group_by(_v.kind))
-        found = {kind: number for kind, number in kinds if kind != FAULTY}
-        return Counts(**found, faulty=session.scalar(select(func.count(_faults.c.position.distinct()))) or 0)
+        bad = select(_faults.c.position).distinct().subquery()
+        faulty_rows = session.scalar(select(func.count()).select_from(bad)) or 0
+        if faulty_rows:
+            is_bad = select(_faults.c.position).where(_faults.c.position == _v.position).exists()
+            session.execute(update(_verdicts).where(is_bad).values(kind=FAULTY))
+        kinds = select(*(func.count().filter(_v.kind == kind) for kind in (NEW, CHANGED, UNCHANGED)))
+        return Counts(*session.execute(kinds).one(), faulty=faulty_rows)
+
+    def _parts(self, session: Session, number: ColumnElement[int]) -> Iterator[ColumnElement[bool]]:
+        """All rows in portions, each of consecutive positions or places."""
+        rows = (session.scalar(select(func.max(_r.position))) or 0) + 2
+        size = ROWS_A_STATEMENT[self._database.engine.dialect.name]
+        yield from (number.between(first, first + size - 1) for first in range(0, rows, size))
 
     def _verdicts(self) -> Any:
         is_new = _p.id.is_(None)
@@ -327,6 +339,7 @@ class Intake:
                 kind,
                 case((is_new, false()), else_=edited),
                 case((is_new, 0), else_=change),
+                func.coalesce(_r.id != _p.id, false()),
             )
             .select_from(_rows)
             .outerjoin(_PRODUCTS, _p.sku == _r.sku)
@@ -339,9 +352,8 @@ class Intake:
 
     def _write(self, session: Session, counts: Counts, actor: str | None) -> None:
         _make_categories(session)
-        rows = (session.scalar(select(func.max(_v.position))) or 0) + 1
-        for first in range(0, rows, ROWS_A_STATEMENT):
-            part = _v.position.between(first, first + ROWS_A_STATEMENT - 1)
+        for numbers in self._parts(session, _order.c.place):
+            part = numbers & (_v.position == _order.c.position)
             if counts.changed:
                 self._change(session, part)
                 if self._set_stock:
@@ -390,15 +402,16 @@ class Intake:
         }
         rows = (
             select(*values.values())
-            .select_from(_verdicts)
+            .select_from(_order)
+            .join(_verdicts, _v.position == _order.c.position)
             .join(_rows, _r.position == _v.position)
             .join(_names, _names.c.name == _r.new_category)
             .where(_v.kind == NEW, part)
-            .order_by(_v.position)
+            .order_by(_order.c.place)
         )
         session.execute(insert(_PRODUCTS).from_select(list(values), rows, include_defaults=False))
         opened = select(_v.product_id, stock).join_from(_verdicts, _rows, _r.position == _v.position)
-        self._move(session, "opening", opened.where(_v.kind == NEW, part).order_by(_v.position), actor)
+        self._move(session, "opening", opened.where(_v.kind == NEW, part).order_by(_order.c.place), actor)
 
     def _move(self, session: Session, kind: str, query: Any, actor: str | None) -> None:
         """Entries of the ledger: `query` answers product ids and quantities."""
@@ -451,42 +464,70 @@ def _wanted(category_id: ColumnElement[Any]) -> dict[str, ColumnElement[Any]]:
     }
 
 
+def _across() -> Iterator[tuple[Table, list[str], Any]]:
+    """What the rows alone can tell: the table for it, its columns, the query."""
+    in_order = select(_r.position).order_by(_r.new_id, _r.position)
+    yield _order, ["position"], in_order
+    first, again = _rows.alias(), _shared(_r.sku)
+    repeats = (
+        select(_r.position, first.c.line)
+        .join_from(again, _rows, (_r.sku == again.c.value) & (_r.position > again.c.first))
+        .join(first, first.c.position == again.c.first)
+    )
+    yield _repeats, ["position", "first_line"], repeats
+    again = _shared(_r.new_id)
+    twins = select(_r.position, again.c.first).join_from(again, _rows, _r.new_id == again.c.value)
+    yield _twins, ["position", "first"], twins.where(again.c.value != "")
+    for field, column in _NEEDED.items():
+        yield _gaps, ["position", "field"], select(_r.position, literal(field)).where(column.is_(None))
+    spelled = select(_r.new_category, func.lower(_r.new_category)).group_by(_r.new_category)
+    yield _names, ["name", "key"], spelled.where(_r.new_category.is_not(None))
+
+
+def _shared(column: Column[Any]) -> Any:
+    """The values that several rows have, and the first of those rows."""
+    values = select(column.label("value"), func.min(_r.position).label("first"))
+    return values.group_by(column).having(func.count() > 1).subquery()
+
+
 def _checks(place: str) -> Iterator[Any]:
     """Queries for what can be wrong: position, field and message, in the order in which they are told."""
     owner = _PRODUCTS.alias()
-    is_new = _v.kind == NEW
-    rows = select(_r.position).join_from(_rows, _verdicts, _v.position == _r.position)
     repeated = literal(place) + cast(_repeats.c.first_line, Text) + " has the SKU " + _r.sku + " already"
-    yield (select(_r.position, literal("sku"), repeated).join_from(_rows, _repeats, _repeats.c.position == _r.position))
+    yield select(_r.position, literal("sku"), repeated).join_from(_repeats, _rows, _r.position == _repeats.c.position)
     other = "the id of this product is " + _v.product_id + " and cannot change"
-    yield rows.add_columns(literal("id"), other).where(~is_new, _r.id != _v.product_id)
+    yield select(_v.position, literal("id"), other).where(_v.renamed == true())
     none = "no id can be made from this SKU: give one"
-    yield rows.add_columns(literal("id"), literal(none)).where(is_new, _v.product_id == "")
+    nameless = select(_v.position, literal("id"), literal(none)).where(_r.new_id == "", _v.kind == NEW)
+    yield nameless.join_from(_rows, _verdicts, _v.position == _r.position)
     taken = "the id " + _v.product_id + " belongs to the product with the SKU " + owner.c.sku
-    yield rows.add_columns(literal("id"), taken).join(owner, owner.c.id == _v.product_id).where(is_new)
+    owned = select(_v.position, literal("id"), taken).join_from(_verdicts, owner, owner.c.id == _v.product_id)
+    yield owned.where(_v.kind == NEW)
     yield _ids_twice(place)
-    for field, column in (("name", _r.name), ("price", _r.price_minor), ("category", _r.new_category)):
-        yield rows.add_columns(literal(field), literal(f"a new product needs a {field}")).where(
-            is_new, column.is_(None)
-        )
+    for field in _NEEDED:
+        lacking = select(_v.position, literal(field), literal(f"a new product needs a {field}"))
+        lacking = lacking.join_from(_gaps, _verdicts, _v.position == _gaps.c.position)
+        yield lacking.where(_gaps.c.field == field, _v.kind == NEW)
 
 
 def _ids_twice(named: str) -> Any:
     """New products that want the id of an earlier one."""
-    place = (
-        select(
-            _v.position,
-            _v.product_id,
-            func.first_value(_v.position).over(partition_by=_v.product_id, order_by=_v.position).label("first"),
-        )
-        .where(_v.kind == NEW, _v.product_id != "")
+    t, later = _twins.c, _twins.alias()
+    is_new = (_v.position == t.position) & (_v.kind == NEW)
+    # An outer join, so that SQLite begins with the twins, which are in order, and has nothing to sort.
+    first = (
+        select(t.first, func.min(_v.position).label("position"))
+        .join_from(_twins, _verdicts, is_new, isouter=True)
+        .group_by(t.first)
         .subquery()
     )
-    message = literal(named) + cast(_r.line, Text) + " has the id " + place.c.product_id + " already"
+    message = literal(named) + cast(_r.line, Text) + " has the id " + _v.product_id + " already"
     return (
-        select(place.c.position, literal("id"), message)
-        .join_from(place, _rows, _r.position == place.c.first)
-        .where(place.c.position > place.c.first)
+        select(later.c.position, literal("id"), message)
+        .join_from(first, later, (later.c.first == first.c.first) & (later.c.position > first.c.position))
+        .join(_verdicts, _v.position == later.c.position)
+        .join(_rows, _r.position == first.c.position)
+        .where(_v.kind == NEW)
     )
 
 
@@ -535,7 +576,7 @@ def _attach_scratch(connection: Connection) -> None:
         driver.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         driver.execute("ATTACH ? AS intake", (path,))
         settings = (
-            "journal_mode=MEMORY",
+            "journal_mode=OFF",
             "synchronous=OFF",
             "locking_mode=EXCLUSIVE",
             f"cache_size=-{SCRATCH_CACHE_KIB}",

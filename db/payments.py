@@ -465,12 +465,8 @@ def resolve(
 
     Answers the order if it ended by that. Raises ImpossibleTransition for what cannot have been.
     """
-    effect = after(_operation(row), owed(session, row, order), answer, now, key_ms, action_ms)
+    owed = _owed(order, row, _refunded(session, [order.id]))
+    effect = after(_operation(row), owed, answer, now, key_ms, action_ms)
     changes = _Changes(session, {order.id: order}, now)
     changes.add(row, order, effect)
     return changes.write()
-
-
-def owed(session: Session, row: PaymentRow, order: OrderRow) -> Owed:
-    """What of an order matters to one of its operations."""
-    return _owed(order, row, _refunded(session, [order.id]))

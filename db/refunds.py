@@ -54,9 +54,7 @@ def refund(session: Session, order: OrderRow, wish: Wish, act: Act) -> list[str]
     amount_minor = refunds.to_refund(wish.amount_minor, refunds.left_minor(operations), order.currency)
     units = _units(session, order, wish)
     payment = next(row for row in rows if row.kind == "authorize" or row.provider == MANUAL)
-    row = payments.add_operation(
-        session, payment, "refund", amount_minor, act.at, reason=wish.reason, actor=act.actor
-    )
+    row = payments.add_operation(session, payment, "refund", amount_minor, act.at, reason=wish.reason, actor=act.actor)
     if row is None:  # Refunds are counted under the order's lock, so that there is none of this number.
         raise AssertionError(f"a refund of order {order.id} has the next one's key")
     row.request_key, row.request_print = wish.key, wish.fingerprint

@@ -33,13 +33,13 @@ class Unresolved:
 
 def unresolved(session: Session, now: int, most: int) -> list[Unresolved]:
     """What stands for a person, up to `most`, the longest untouched first."""
-    found = [Unresolved(row, order) for row, order in _open_books(session, most)]
+    found = [*_open_books(session, most)]
     listed = {each.order.id for each in found if each.row.kind == "capture"}
-    found += [each for each in _not_captured(session, now, most) if each.order.id not in listed]
+    found += (each for each in _not_captured(session, now, most) if each.order.id not in listed)
     return sorted(found, key=lambda each: (each.row.updated_at, each.row.key))[:most]
 
 
-def _open_books(session: Session, most: int) -> Iterator[tuple[PaymentRow, OrderRow]]:
+def _open_books(session: Session, most: int) -> Iterator[Unresolved]:
     p, o, other = PaymentRow, OrderRow, aliased(PaymentRow)
     given_back = (
         select(1)
@@ -63,7 +63,7 @@ def _open_books(session: Session, most: int) -> Iterator[tuple[PaymentRow, Order
         .limit(most)
     )
     for row, order in session.execute(query):
-        yield row, order
+        yield Unresolved(row, order)
 
 
 def _not_captured(session: Session, now: int, most: int) -> Iterator[Unresolved]:
@@ -98,8 +98,7 @@ def retry(session: Session, found: Unresolved, act: Act, key_ms: int) -> None:
     if _misses_capture(session, found):
         payments.add_operation(session, row, "capture", row.amount_minor, act.at, actor=act.actor)
     else:
-        owed, left = payments.owed(session, row, order), _left(session, order.id)
-        resolving.may_retry(found.operation, owed, act.at, key_ms, left)
+        resolving.may_retry(found.operation, act.at, key_ms, _left(session, order.id))
         if row.leased_by is None:  # Else somebody is asking just now.
             row.status = resolving.when_retried(found.operation) if row.status in ("stuck", "refused") else row.status
             row.next_at, row.updated_at = act.at, act.at
@@ -126,9 +125,11 @@ def resolve(
     ended by that. Raises ImpossibleTransition or ValidationFailed.
     """
     row, order = found.row, found.order
-    owed, left = payments.owed(session, row, order), _left(session, order.id)
-    answer = resolving.seen(found.operation, owed, happened, provider_id, row.captures, left)
-    said = {True: "charged", False: "not charged"} if row.kind != "refund" else {True: "refunded", False: "not refunded"}
+    left = _left(session, order.id)
+    answer = resolving.seen(found.operation, order.status, happened, provider_id, row.captures, left)
+    said = (
+        {True: "charged", False: "not charged"} if row.kind != "refund" else {True: "refunded", False: "not refunded"}
+    )
     fulfilment.tell(session, order, "payment_resolved", said[happened], act)
     return payments.resolve(session, row, order, answer, act.at, *times)
 

@@ -101,7 +101,7 @@ class SameAsShipping(In):
     same_as_shipping: Literal[True]
 
 
-UNION_TAGS = frozenset({"(address)", "(same)"})
+UNION_TAGS = frozenset({"(address)", "(same)", "(all)", "(lines)"})
 """What pydantic puts into an error's place beside the members of the body; see problems.validation_faults."""
 
 

@@ -515,7 +515,7 @@ def test_a_client_that_waits_gets_the_finished_order(real_shop: Shop) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(check_out, shopper, None, {"Prefer": "wait=20"})
-        until(real_shop.services.inbox.size)
+        until(lambda: real_shop.queue.count)
         real_shop.work_until_idle()
         response = waiting.result()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from web.admin import bulk, catalogue, orders, stock  # noqa: F401 - their routes
+from web.admin import bulk, catalogue, orders, payments, stock  # noqa: F401 - their routes
 from web.admin.auth import SCOPE_OF, register_guard
 from web.api import Api
 

@@ -155,6 +155,33 @@ class AdminEventOut(EventOut):
     actor: str | None = Field(description="The API key that did it; None for the shop itself.")
 
 
+class AdminPaymentOut(Out):
+    """One thing a payment provider was told about an order, or that was paid by hand."""
+
+    key: str = Field(description="Our idempotency key with the provider.")
+    kind: Literal["authorize", "capture", "void", "refund"]
+    status: Literal["due", "unknown", "action", "succeeded", "declined", "refused", "voided", "dropped", "stuck"] = (
+        Field(description="`due`, `unknown` and `action` are being worked on; `stuck` stands for a person.")
+    )
+    amount: Money
+    currency: str
+    provider: str = Field(description="`manual`: it was paid by hand.")
+    provider_id: str | None = Field(description="The payment, as the provider calls it.")
+    result_id: str | None = Field(
+        description="The refund, as the provider calls it; of a manual payment its reference."
+    )
+    reason: str | None
+    actor: str | None = Field(description="The API key that asked for it; None for the shop itself.")
+    idempotency_key: str | None = Field(description="Of the request that asked for it.")
+    tries: int
+    detail: str | None = Field(description="What the provider last said about it.")
+    created_at: Instant
+    updated_at: Instant
+    next_at: Instant | None = Field(description="When it goes on; None: it is done.")
+    action_until: Instant | None = Field(description="How long the shopper has to act.")
+
+
 class AdminOrderOut(OrderFacts):
+    payments: list[AdminPaymentOut] = Field(description="Oldest first.")
     timeline: list[AdminEventOut]
     links: LinksOut

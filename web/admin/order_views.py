@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from db import orders, payments
-from db.models import OrderRow
+from db.models import OrderRow, PaymentRow
 from shop.money import exponent, format_amount
-from web.admin.order_schemas import AdminEventOut, AdminOrderEntry, AdminOrderOut
+from web.admin.order_schemas import AdminEventOut, AdminOrderEntry, AdminOrderOut, AdminPaymentOut
 from web.schemas import LinksOut, instant
 from web.views import event_out, order_facts
 
@@ -22,6 +22,7 @@ def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderO
     return [
         AdminOrderOut(
             **order_facts(row, items[row.id], shipments[row.id], asked[row.id]),
+            payments=[payment_entry(payment) for payment in asked[row.id]],
             timeline=[AdminEventOut(**dict(event_out(event)), actor=event.actor) for event in timelines[row.id]],
             links=_links(row.id),
         )
@@ -45,6 +46,29 @@ def order_entry(row: OrderRow, item_count: int) -> AdminOrderEntry:
         created_at=instant(row.created_at),
         updated_at=instant(row.updated_at),
         links=_links(row.id),
+    )
+
+
+def payment_entry(row: PaymentRow) -> AdminPaymentOut:
+    """A payment as the merchant needs it; its token stays with us."""
+    return AdminPaymentOut(
+        key=row.key,
+        kind=row.kind,  # type: ignore[arg-type]
+        status=row.status,  # type: ignore[arg-type]
+        amount=format_amount(row.amount_minor, exponent(row.currency)),
+        currency=row.currency,
+        provider=row.provider,
+        provider_id=row.provider_id,
+        result_id=row.result_id,
+        reason=row.reason,
+        actor=row.actor,
+        idempotency_key=row.request_key,
+        tries=row.tries,
+        detail=row.detail,
+        created_at=instant(row.created_at),
+        updated_at=instant(row.updated_at),
+        next_at=None if row.next_at is None else instant(row.next_at),
+        action_until=None if row.action_until is None else instant(row.action_until),
     )
 
 

@@ -111,7 +111,7 @@ def show_order(path: OrderPath) -> Answer:
         row = session.get(OrderRow, path.order_id)
         if row is None:
             raise OrderNotFound(fulfilment.UNKNOWN)
-        return _answer(session, row)
+        return whole_answer(session, row)
 
 
 # ---------------------------------------------------------------- changing
@@ -125,25 +125,25 @@ def ship_order(path: OrderPath, body: schemas.ShipmentIn) -> Answer:
     """
     wanted = None if body.items is None else [Portion(item.position, item.quantity) for item in body.items]
     tracking = Tracking(body.carrier, body.tracking_number, body.tracking_url)
-    with _changing(path.order_id) as (session, order, act):
+    with changing(path.order_id) as (session, order, act):
         fulfilment.ship(session, order, wanted, tracking, act)
-        return _answer(session, order, 201)
+        return whole_answer(session, order, 201)
 
 
 @api.post("/orders/<order_id>/deliver", responses={200: schemas.AdminOrderOut})
 def deliver_order(path: OrderPath, body: schemas.DeliveryIn) -> Answer:
     """Mark one shipment, or all, delivered; the order is, when everything was shipped and has arrived."""
-    with _changing(path.order_id) as (session, order, act):
+    with changing(path.order_id) as (session, order, act):
         fulfilment.deliver(session, order, body.shipment, act)
-        return _answer(session, order)
+        return whole_answer(session, order)
 
 
 @api.post("/orders/<order_id>/return", responses={200: schemas.AdminOrderOut})
 def return_order(path: OrderPath, body: schemas.ReturnIn) -> Answer:
     """Take a shipped order back as a whole; its units go back into stock unless `restock` is false."""
-    with _changing(path.order_id) as (session, order, act):
+    with changing(path.order_id) as (session, order, act):
         restocked = fulfilment.take_back(session, order, body.restock, body.note, act)
-        answer = _answer(session, order)
+        answer = whole_answer(session, order)
     services().catalogue.forget(restocked)
     return answer
 
@@ -154,10 +154,10 @@ def cancel_order(path: OrderPath, body: schemas.CancelIn) -> Answer:
 
     What was reserved or paid is voided or given back by the worker; `payment_status` tells when.
     """
-    with _changing(path.order_id) as (session, order, act):
+    with changing(path.order_id) as (session, order, act):
         was_open, whose = order.status in OPEN, order.session_id
         restocked = fulfilment.cancel(session, order, body.restock, body.reason, act)
-        answer = _answer(session, order)
+        answer = whole_answer(session, order)
     told_of_cancel(services(), path.order_id, whose, was_open, restocked)
     return answer
 
@@ -165,13 +165,13 @@ def cancel_order(path: OrderPath, body: schemas.CancelIn) -> Answer:
 @api.post("/orders/<order_id>/notes", responses={201: schemas.AdminOrderOut})
 def note_order(path: OrderPath, body: schemas.NoteIn) -> Answer:
     """Write a note into the timeline; the shopper never sees it."""
-    with _changing(path.order_id) as (session, order, act):
+    with changing(path.order_id) as (session, order, act):
         fulfilment.note(session, order, body.text, act)
-        return _answer(session, order, 201)
+        return whole_answer(session, order, 201)
 
 
 @contextmanager
-def _changing(order_id: str) -> Iterator[tuple[Session, OrderRow, Act]]:
+def changing(order_id: str) -> Iterator[tuple[Session, OrderRow, Act]]:
     """The order, locked, of the version that If-Match names if it names one; it leaves with a new version."""
     at = services()
     with at.database.writing() as session:
@@ -182,6 +182,6 @@ def _changing(order_id: str) -> Iterator[tuple[Session, OrderRow, Act]]:
         yield session, order, Act(actor(), now)
 
 
-def _answer(session: Session, row: OrderRow, status: int = 200) -> Answer:
+def whole_answer(session: Session, row: OrderRow, status: int = 200) -> Answer:
     (order,) = whole_orders(session, [row])
     return order, status, etag(row.updated_at)
