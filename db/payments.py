@@ -72,6 +72,11 @@ def due(session: Session, now: int) -> int | None:
     return None if oldest is None or oldest > now else now - oldest
 
 
+def stuck(session: Session) -> int:
+    """How many operations stand for a person."""
+    return session.scalar(select(func.count()).where(PaymentRow.status == "stuck")) or 0
+
+
 def lease(
     session: Session, worker: str, most: int, now: int, most_old: int | None = None
 ) -> tuple[list[Work], list[Ended]]:

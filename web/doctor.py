@@ -29,12 +29,14 @@ from carts.connection import connect
 from carts.durability import MUST_BE
 from carts.inbox import Inbox
 from carts.workers import Heartbeats
-from db import api_keys
+from db import api_keys, payments
 from db import vitals as sql_vitals
 from db.session import Database, sqlite_warning
 from shop.errors import BadSettings, Unavailable
+from shop.rules import Rules
 from tasks.queues import QUEUES, connect_queue, open_queue
 from web.commands import REFUSED, Command, cause
+from web.providers import check_providers, wanted
 from web.services import Services
 from web.settings import ROOT, Settings, prepare_var_dir, read_rules, read_settings, secret_key
 from web.stores import now_ms
@@ -119,15 +121,15 @@ def packages(pins: Path) -> Findings:
         yield Finding("packages", WARNING, f"{pins.name} is not here", "nothing says which versions are tested")
         return
     missing, others, pinned = [], [], _PIN.findall(pins.read_text(encoding="utf-8"))
-    for name, wanted, marker in pinned:
+    for name, expected, marker in pinned:
         try:
             found = version(name)
         except PackageNotFoundError:
             if not marker:  # With one it may not be meant for this machine.
                 missing.append(name)
             continue
-        if found != wanted:
-            others.append(f"{name} {found} instead of {wanted}")
+        if found != expected:
+            others.append(f"{name} {found} instead of {expected}")
     install = f"pip install -r {pins.name}"
     if missing:
         yield Finding("packages", WRONG, f"missing: {', '.join(missing)}", install)
@@ -142,6 +144,7 @@ def _settings(settings: Settings) -> Findings:
     try:
         rules = read_rules(settings.shop_file)
         yield Finding("SHOP_FILE", OK, f"{settings.shop_file}: {rules.name}, {rules.currency}")
+        yield from _providers(settings, rules)
     except BadSettings as error:
         yield _bad("SHOP_FILE", error, "correct it there")
     yield from _var_dir(settings)
@@ -152,6 +155,21 @@ def _settings(settings: Settings) -> Findings:
             yield Finding("CORS_ORIGINS", WARNING, origin, advice)
     listed = ", ".join(settings.cors_origins) or "none: only pages of this very address may call the API"
     yield Finding("CORS_ORIGINS", OK, listed)
+
+
+def _providers(settings: Settings, rules: Rules) -> Findings:
+    """Whether the payment methods can be used, and take real money."""
+    try:
+        check_providers(settings, rules)
+    except BadSettings as error:
+        yield Finding("payment providers", WRONG, str(error), "correct it in the environment or in shop.toml")
+        return
+    names = wanted(rules)
+    if "sandbox" in names:
+        advice = 'before you open: name another provider in shop.toml, such as "stripe"'
+        yield Finding("payment providers", WARNING, "the sandbox takes no real money", advice)
+    else:
+        yield Finding("payment providers", OK, ", ".join(names) or "none: orders are paid outside the shop")
 
 
 def _var_dir(settings: Settings) -> Findings:
@@ -291,6 +309,7 @@ def _sql(settings: Settings, stores: Stores) -> Findings:
         if seen.clock_ms is not None:
             yield clock("clock of the database", stores.now(), seen.clock_ms)
         yield from _api_keys(settings, database)
+        yield from _payments(database)
     except Unavailable as error:
         yield Finding("database", WRONG, _away(error), "start the server, or correct DATABASE_URL")
 
@@ -316,6 +335,16 @@ def _sqlite(seen: sql_vitals.Vitals, wal_bytes: int) -> Findings:
 
 
 _FULL = ("full", "extra")
+
+
+def _payments(database: Database) -> Findings:
+    """Whether payments stand for a person."""
+    with database.reading() as session:
+        stuck = payments.stuck(session)
+    if stuck:
+        yield Finding("payments", WRONG, f"{stuck} that nobody can know the end of", "flask payments unresolved")
+    else:
+        yield Finding("payments", OK, "none stands for a person")
 
 
 def _api_keys(settings: Settings, database: Database) -> Findings:

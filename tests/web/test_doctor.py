@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from carts.connection import connect
 from carts.workers import Heartbeats
 from db import api_keys
+from db.models import PaymentRow
 from db.session import SAFE_SQLITE, SQLITE, Database
 from shop.rules import Rules
 from tasks.queues import QUEUES, connect_queue
@@ -73,7 +74,7 @@ def test_an_open_shop_has_nothing_wrong(well: Shop) -> None:
 
     assert code == 0
     named = {check for check, finding in found.items() if finding["verdict"] != "ok"}
-    assert named <= {"disk", "database", "packages"}  # Those are the machine's.
+    assert named <= {"disk", "database", "packages", "payment providers"}  # The machine's, and the demo's sandbox.
     assert {"python", "SHOP_FILE", "redis appendfsync", "migrations", "inbox", "queue checkout", "disk"} <= set(found)
     assert found["redis"]["found"].startswith("Valkey ")
     assert found["redis last write to disk"]["found"] == "ok"
@@ -289,6 +290,39 @@ def test_a_shop_without_keys_and_one_with_the_first_key_are_told_what_to_make(
     assert (none["verdict"], none["found"]) == ("warning", "none: nobody can use the admin API")
     assert (first["verdict"], first["found"]) == ("warning", "0 and ADMIN_API_KEY")
     assert "a-key-of-sixteen-letters" not in json.dumps(first)
+
+
+# ---------------------------------------------------------------- payments
+
+
+def test_the_sandbox_is_named_before_anybody_sells_for_real_with_it(shop: Shop) -> None:
+    found = look(shop)[1]["payment providers"]
+
+    assert (found["verdict"], found["found"]) == ("warning", "the sandbox takes no real money")
+
+
+def test_a_provider_without_its_keys_is_wrong(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = (ROOT / "shop.toml").read_text().replace('provider = "sandbox"', 'provider = "stripe"')
+    (tmp_path / "own.toml").write_text(rules)
+    monkeypatch.setenv("SHOP_FILE", str(tmp_path / "own.toml"))
+
+    found = look(shop)[1]["payment providers"]
+
+    assert found["verdict"] == "wrong"
+    assert found["found"].startswith("STRIPE_SECRET_KEY: ")
+
+
+def test_payments_that_stand_for_a_person_are_wrong(shop: Shop) -> None:
+    assert look(shop)[1]["payments"]["verdict"] == "ok"
+    shop.stocked(MUG=1)
+    shop.checkout(body={"payment_method": "card", "payment_token": "tok_approve"}, MUG=1)
+    shop.work_until_idle()
+    with shop.database.writing() as session:
+        session.execute(update(PaymentRow).where(PaymentRow.kind == "capture").values(status="stuck"))
+
+    found = look(shop)[1]["payments"]
+
+    assert (found["verdict"], found["advice"]) == ("wrong", "flask payments unresolved")
 
 
 # ---------------------------------------------------------------- settings, versions, the machine
