@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check format bench clean
+.PHONY: help run test check format bench fire clean
 
 help:
 	@echo "make run     the whole shop on this machine, at http://127.0.0.1:8000 (PORT=... HOST=... VAR_DIR=...)"
 	@echo "make test    every test"
 	@echo "make check   lint, types and import rules"
 	@echo "make bench   what we promise about speed"
+	@echo "make fire    the proof: kills, power cuts, floods, models; writes docs/proof.md (about an hour)"
 	@echo "make clean   forget the virtual environment (never the data in var/)"
 
 run: $(VENV)/runtime
@@ -32,6 +33,11 @@ format: $(VENV)/tools
 bench: $(VENV)/tools
 	$(BIN)/python -m bench.settle
 	$(BIN)/python -m bench.recovery
+	$(BIN)/python -m bench.importing
+	$(BIN)/python -m bench.audit
+
+fire: $(VENV)/tools
+	$(BIN)/python -m tests.fire.all $(ARGS)
 
 clean:
 	rm -rf $(VENV)

@@ -52,6 +52,10 @@ def import_command(
 
     Products are known by their SKU: new ones are made, others changed where they differ, none is removed. All
     rows are written or none; exit 1 if any has an error. A file may be imported again at any time.
+
+    Shoppers go on meanwhile. On SQLite new orders wait for their confirmation while the rows are written: a few
+    seconds for 100,000 rows, a minute or two for a million. None is lost. Bring a very large file in when the shop
+    is quiet, or in parts.
     """
     at, started, report, written = services(), time.monotonic(), _Report(), False
     try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from sqlalchemy.exc import IntegrityError
 
 from db.intake import Counts, Intake, RowFault, Taken
 from db.models import Category, ProductRow, StockMovementRow
@@ -424,6 +427,67 @@ def test_a_plan_says_what_would_be_and_writes_nothing(database: Database, shelve
 
 def test_nothing_to_take_in_is_no_trouble(database: Database) -> None:
     assert take(database, []) == (Counts(), [])
+
+
+def test_what_the_shop_refuses_takes_everything_back(database: Database, shelve: Shelve) -> None:
+    shelve("MUG")
+    before = everything(database)
+
+    with pytest.raises(IntegrityError):
+        take(database, [new("A", category="Attic"), Draft("SKU-MUG", name="Beaker"), new("B", price_minor=-1)])
+
+    assert everything(database) == before
+    assert categories(database) == {1: "Kitchen", 2: "Desk", 3: "Élan"}
+
+
+# ---------------------------------------------------------------- many rows
+
+
+def test_new_products_are_written_in_the_order_of_their_ids(database: Database) -> None:
+    take(database, [new(name) for name in ("C", "A", "D", "B")])
+
+    with database.reading() as session:
+        written = session.scalars(select(StockMovementRow.product_id).order_by(StockMovementRow.id)).all()
+    assert written == ["a", "b", "c", "d"]
+
+
+def test_sqlite_sorts_no_rows_in_memory(sqlite: Database) -> None:
+    kept: dict[str, list[str]] = {}
+
+    def explain(_: Any, cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> None:
+        if statement.startswith(("INSERT", "UPDATE", "DELETE", "SELECT")):
+            plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", given[0] if many else given).fetchall()
+            if found := [row[3] for row in plan if re.search("TEMP B-TREE|AUTOMATIC|MATERIALIZE|LIST SUBQ", row[3])]:
+                kept[" ".join(statement.split()[:3])] = found
+
+    event.listen(sqlite.engine, "before_cursor_execute", explain)
+    for name in ("Mug", "Cup"):
+        rows = [new("A", name=name, stock_quantity=len(kept)), new("B", id="a"), new("A"), new("C", category=name)]
+        with Intake(sqlite, NOW, set_stock=True) as intake:
+            intake.stage((line, draft, draft.id or draft.sku.lower()) for line, draft in enumerate(rows, 2))
+            intake.plan()
+            intake.apply(drop_faulty=True)
+            assert len(list(intake.faults())) == 2
+            assert len(list(intake.taken("new", "changed", "unchanged"))) == 2
+
+    # Of these there are as many as categories, not as rows.
+    assert kept.keys() == {"UPDATE intake_categories SET", "INSERT INTO categories"}
+
+
+def test_sqlite_writes_in_portions(sqlite: Database) -> None:
+    most: dict[str, int] = {}
+
+    def measure(_: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith(("INSERT", "UPDATE")):
+            table = statement.removeprefix("INSERT INTO").removeprefix("UPDATE").split()[0]
+            most[table] = max(most.get(table, 0), cursor.rowcount)
+
+    rows = [new(f"P{number}", stock_quantity=1) for number in range(1203)]
+    event.listen(sqlite.engine, "after_cursor_execute", measure)
+    take(sqlite, rows)
+    take(sqlite, [replace(row, name="Other", stock_quantity=2) for row in rows], set_stock=True)
+
+    assert {most[table] for table in ("products", "stock_movements", "intake_verdicts")} == {500}
 
 
 # ---------------------------------------------------------------- beside others
