@@ -11,11 +11,35 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, Select, Text, and_, func, or_, select, text, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    ColumnExpressionArgument,
+    Row,
+    Select,
+    Text,
+    and_,
+    func,
+    or_,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.orm import Session
 
-from db.models import OrderEventRow, OrderItemRow, OrderRow, ProductRow, ShipmentItemRow, ShipmentRow, StockMovementRow
+from db.models import (
+    OrderEventRow,
+    OrderItemRow,
+    OrderRow,
+    PaymentRow,
+    ProductRow,
+    ShipmentItemRow,
+    ShipmentRow,
+    StockMovementRow,
+)
+from shop.books import Paid, wrong_payment
 from shop.orders import OPEN
+from shop.paying import WAITING
+from shop.refunds import GIVES_NOTHING
 
 ROWS_AT_ONCE = 1000
 BOOKS: Final = "books"
@@ -38,9 +62,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many rows a check has looked at so far."""
+    """How many rows a check has looked at so far, and how many of them stand for a person."""
 
     rows: int
+    standing: int = 0
 
 
 Findings = Iterator[Violation | Counted]
@@ -156,17 +181,18 @@ def stock_of_orders(session: Session) -> Findings:
         movement.order_id == item.order_id,
     )
     sums = [func.coalesce(func.sum(movement.quantity).filter(movement.kind == kind), 0) for kind in OF_ORDERS]
+    refunded = select(1).where(PaymentRow.order_id == o.id, PaymentRow.kind == "refund").exists()
     query = (
-        select(item.order_id, item.product_id, o.status, o.fulfillment_status, o.number, item.quantity, *sums)
+        select(item.order_id, item.product_id, o.status, o.fulfillment_status, o.number, refunded, item.quantity, *sums)
         .join(o, o.id == item.order_id)
         .outerjoin(movement, moved)
         .group_by(item.order_id, item.position, o.id)
         .order_by(item.order_id, item.position, o.id)  # As grouped, so that nothing has to be sorted.
     )
     rows = 0
-    for order_id, product_id, status, fulfillment, number, *units in _stream(session, query):
+    for order_id, product_id, status, fulfillment, number, partly, *units in _stream(session, query):
         rows += 1
-        if wrong := _wrong_stock(status, fulfillment, number is not None, *units):
+        if wrong := _wrong_stock(status, fulfillment, number is not None, bool(partly), *units):
             yield Violation("P4", f"{status} order {order_id}", f"{product_id}: {wrong}")
         if rows % ROWS_AT_ONCE == 0:
             yield Counted(rows)
@@ -182,13 +208,16 @@ def stock_of_orders(session: Session) -> Findings:
 
 
 def _wrong_stock(
-    status: str, fulfillment: str, numbered: bool, quantity: int, sold: int, released: int, returned: int
+    status: str, fulfillment: str, numbered: bool, partly: bool, quantity: int, sold: int, released: int, returned: int
 ) -> str | None:
     """What is wrong with the movements of an order's line; None when nothing is.
 
     An order has one line a product, and the ledger one movement of a kind for both, so these are sums of one.
+    `partly`: some units may have come back with a refund; what comes back after them is no movement of the order's.
     """
     back = released + returned
+    if partly and numbered and sold == -quantity and released == 0 and 0 <= returned <= quantity:
+        return None
     match status:
         case "failed":
             good, rule = sold in (0, -quantity) and released == -sold and not returned, "nothing, or all of it released"
@@ -202,6 +231,48 @@ def _wrong_stock(
         case _:
             good, rule = sold == -quantity and back == 0, f"-{quantity} sold and nothing back"
     return None if good else f"{sold} sold, {released} released, {returned} returned; it should be {rule}"
+
+
+def payments(session: Session) -> Findings:
+    """P5: money is taken for confirmed orders only, once and exactly; of every other nothing stays taken."""
+    o, p = OrderRow, PaymentRow
+    query = (
+        select(o.id, o.status, o.payment_status, o.total_minor, o.number.is_not(None), *_sums_of_payments())
+        .outerjoin(p, p.order_id == o.id)
+        .group_by(o.id)
+        .order_by(o.id)
+    )
+    rows = standing = 0
+    for order_id, *facts in _stream(session, query):
+        rows += 1
+        paid = Paid(*facts)
+        standing += paid.standing
+        for message in wrong_payment(paid):
+            yield Violation("P5", f"order {order_id}", message)
+        if rows % ROWS_AT_ONCE == 0:
+            yield Counted(rows, standing)
+    yield Counted(rows, standing)
+
+
+def _sums_of_payments() -> Iterator[ColumnElement[int]]:
+    """Of an order's operations what shop.books.Paid says of them, in its order."""
+    p = PaymentRow
+    done = p.status == "succeeded"
+    authorize, capture, void, refund = (p.kind == kind for kind in ("authorize", "capture", "void", "refund"))
+
+    def count(*which: ColumnExpressionArgument[bool]) -> ColumnElement[int]:
+        return func.count(p.key).filter(*which)
+
+    def amount(*which: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.coalesce(func.sum(p.amount_minor).filter(*which), 0)
+
+    yield from (count(authorize), count(authorize, done), amount(authorize, done))
+    yield count(authorize, done, p.captures)
+    yield from (count(capture), amount(capture, done), count(void, done), count(void, p.status == "refused"))
+    yield from (count(refund, done), amount(refund, done), amount(refund, p.status.not_in(GIVES_NOTHING)))
+    yield count(p.status.in_(sorted(WAITING)), p.next_at.is_not(None))
+    yield count(p.status == "stuck")
+    yield from (count(capture, p.status == "refused"), count(refund, p.status == "refused"))
 
 
 def once(session: Session) -> Findings:
@@ -364,6 +435,7 @@ CHECKS: dict[str, Callable[[Session], Findings]] = {
         "stock against the ledger": ledger,
         "amounts of orders": amounts,
         "stock of orders": stock_of_orders,
+        "payments against orders": payments,
         "one order each": once,
         "timelines": timelines,
         "shipments": shipments,

@@ -8,6 +8,7 @@ from carts.inbox import Inbox, Kept
 from db import orders
 from db.audit import CHECKS, Counted, Findings, Violation
 from db.session import Database
+from shop.orders import OPEN
 
 LONGEST_WAIT_MS = 60_000
 
@@ -43,7 +44,7 @@ def _wrong(portion: list[Kept], database: Database, now: int) -> Iterator[tuple[
             yield kept, ("P1", "was accepted, and neither waits nor was settled")
         elif status is None and kept.status != "failed":
             yield kept, ("P1", f"was settled as {kept.status}, but SQL does not know it: run flask reconcile")
-        elif kept.has_cart:
+        elif kept.has_cart and not (kept.status in OPEN and status in OPEN):  # One that is paid for keeps it so far.
             yield kept, ("P7", f"was settled as {kept.status}, but its cart is still claimed")
         elif status is not None and (status == "failed") != (kept.status == "failed"):
             yield kept, ("P1", f"is {status} in SQL and {kept.status} in Redis")

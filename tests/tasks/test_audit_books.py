@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from bench.fill import fill
 from db.audit import CHECKS
+from db.fulfilment import Act, lock
+from db.models import OrderRow, PaymentRow
+from db.refunds import Wish, mark_paid, refund
 from db.session import Database
 from shop.rules import Rules
 from tests.harness import Clock, Shop
+from tests.tasks.crashes import buys, cancel, shopper, work, work_to_the_end
 from tests.tasks.test_audit import audit, run
+from tests.tasks.test_pay_crashes import AUTOMATIC, MANUAL, opened
 from web.settings import Settings
 
 ORDERS = 300
@@ -344,3 +349,245 @@ def test_the_same_seed_makes_the_same_shop_and_another_another(sqlite_template: 
 
     assert made[0] == made[1]
     assert made[0] != made[2]
+
+
+# ---------------------------------------------------------------- money
+
+
+@pytest.mark.parametrize(("capture", "tokens"), [("manual", MANUAL), ("automatic", AUTOMATIC)])
+def test_whatever_becomes_of_a_payment_no_promise_is_broken(any_shop: Shop, capture: str, tokens: list[str]) -> None:
+    opened(any_shop, capture)
+    bought = [buys(any_shop, shopper(any_shop), token) for token in tokens for _ in range(2)]
+    assert damage(any_shop, ()) == []
+    work(any_shop)
+    assert damage(any_shop, ()) == []
+    for order_id in bought[::2]:
+        cancel(any_shop, order_id)
+    # The worker has not told the carts' store yet; with the money nothing is wrong even now.
+    assert not any(said.startswith("P5") for said in damage(any_shop, ()))
+
+    work_to_the_end(any_shop)
+
+    result = audit(any_shop)
+    assert result.exit_code == 0, result.output
+    stands = {"manual": 2, "automatic": 1}[capture]
+    assert re.search(
+        rf"payments against orders: {len(bought)} checked in .* no violations; {stands} stand for a person",
+        result.output,
+    ), result.output
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def paid(
+    request: pytest.FixtureRequest, rules: Rules, fake_pair: tuple[Redis, Redis], clock: Clock, settings: Settings
+) -> Shop:
+    """A shop with an order of every fate that a payment can give it."""
+    shop = Shop(rules, *fake_pair, request.getfixturevalue(request.param), clock, settings)
+    opened(shop)
+    for token in ("tok_approve", "tok_approve", "tok_decline", "tok_wrong_amount", "tok_action"):
+        buys(shop, shopper(shop), token)
+    cancelled = buys(shop, shopper(shop), "tok_approve")
+    given_up = buys(shop, shopper(shop), "tok_capture_refused")
+    shop.checkout(MUG=1)
+    work(shop)
+    for order_id in (cancelled, given_up):
+        cancel(shop, order_id)
+    with shop.database.writing() as session:
+        captured = session.scalars(
+            select(OrderRow.id).where(OrderRow.payment_status == "captured", OrderRow.status == "confirmed")
+        ).first()
+        refund(session, lock(session, captured or ""), Wish(amount_minor=100), Act("Ada", shop.clock()))
+        invoiced = session.scalars(select(OrderRow.id).where(OrderRow.payment_method == "invoice")).one()
+        mark_paid(session, lock(session, invoiced), None, None, Act("Ada", shop.clock()))
+    work(shop)
+    return shop
+
+
+CAPTURED = "(SELECT min(id) FROM orders WHERE payment_status = 'captured' AND payment_method = 'card')"
+PARTLY_REFUNDED = "(SELECT min(id) FROM orders WHERE payment_status = 'partially_refunded')"
+DECLINED = "(SELECT min(id) FROM orders WHERE payment_status = 'failed')"
+ACTION = "(SELECT min(id) FROM orders WHERE status = 'requires_action')"
+REFUNDED = "(SELECT min(id) FROM orders WHERE payment_status = 'refunded')"
+VOIDED = "(SELECT min(id) FROM orders WHERE payment_status = 'voided' AND number IS NOT NULL)"
+WRONG = "(SELECT min(id) FROM orders WHERE payment_status = 'voided' AND number IS NULL)"
+INVOICED = "(SELECT min(id) FROM orders WHERE payment_method = 'invoice')"
+
+
+def of(order: str, kind: str) -> str:
+    return f"order_id = {order} AND kind = '{kind}'"
+
+
+def one_more(order: str, kind: str, **columns: str) -> str:
+    """Another operation like the one there is, under another key."""
+    names = [column.name for column in PaymentRow.__table__.columns]
+    values = ", ".join({"key": "key || '-again'", **columns}.get(name, name) for name in names)
+    return f"INSERT INTO payments ({', '.join(names)}) SELECT {values} FROM payments WHERE {of(order, kind)}"
+
+
+MONEY_DAMAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "a second payment": (
+        (one_more(CAPTURED, "authorize", status="'declined'"),),
+        ("P5 broken: order A: 2 payments were asked for",),
+    ),
+    "a second capture": (
+        (one_more(CAPTURED, "capture"),),
+        (r"P5 broken: order A: is confirmed and captured, but 3214 of 1607 were taken",),
+    ),
+    "a capture of less": (
+        (f"UPDATE payments SET amount_minor = 1606 WHERE {of(CAPTURED, 'capture')}",),
+        (r"P5 broken: order A: is confirmed and captured, but 1606 of 1607 were taken",),
+    ),
+    "a captured order without a capture": (
+        (f"DELETE FROM payments WHERE {of(CAPTURED, 'capture')}",),
+        (r"P5 broken: order A: is confirmed and captured, but 0 of 1607 were taken",),
+    ),
+    "a confirmed order without an approval": (
+        (f"UPDATE payments SET status = 'declined' WHERE {of(CAPTURED, 'authorize')}",),
+        (r"P5 broken: order A: is confirmed, but 0 of 1607 were approved",),
+    ),
+    "an approval of another amount": (
+        (f"UPDATE payments SET amount_minor = 1608 WHERE {of(CAPTURED, 'authorize')}",),
+        (r"P5 broken: order A: is confirmed, but 1608 of 1607 were approved",),
+    ),
+    "a confirmed order whose payment nobody knows": (
+        (f"UPDATE orders SET payment_status = 'unknown' WHERE id = {CAPTURED}",),
+        (r"P5 broken: order A: is confirmed and unknown, but 1607 were taken",),
+    ),
+    "a confirmed order that is voided": (
+        (
+            f"DELETE FROM payments WHERE {of(CAPTURED, 'capture')}",
+            f"UPDATE orders SET payment_status = 'voided' WHERE id = {CAPTURED}",
+        ),
+        (r"P5 broken: order A: is confirmed, but its payment is voided",),
+    ),
+    "money that is taken and called reserved": (
+        (f"UPDATE orders SET payment_status = 'authorized' WHERE id = {CAPTURED}",),
+        (r"P5 broken: order A: is confirmed and authorized, but 1607 were taken",),
+    ),
+    "reserved money that nobody takes": (
+        (
+            f"DELETE FROM payments WHERE {of(CAPTURED, 'capture')}",
+            f"UPDATE orders SET payment_status = 'authorized' WHERE id = {CAPTURED}",
+        ),
+        (r"P5 broken: order A: is confirmed and authorized, and nobody is to take the money",),
+    ),
+    "a free order that is not free": (
+        (
+            f"UPDATE orders SET payment_status = 'none' WHERE id = {INVOICED}",
+            f"DELETE FROM payments WHERE {of(INVOICED, 'capture')}",
+        ),
+        (r"P5 broken: order A: is confirmed, but its payment is none",),
+    ),
+    "an invoice that nobody paid": (
+        (f"DELETE FROM payments WHERE {of(INVOICED, 'capture')}",),
+        (r"P5 broken: order A: is confirmed and captured, but 0 of 1607 were taken",),
+    ),
+    "money of an order that is not confirmed": (
+        (f"UPDATE orders SET status = 'processing' WHERE id = {CAPTURED}",),
+        (
+            "P5 broken: order A: is processing, and nobody works on its payment",
+            "P5 broken: order A: is processing, but 1607 were taken",
+        ),
+    ),
+    "money of a cancelled order": (
+        (f"DELETE FROM payments WHERE {of(REFUNDED, 'refund')}",),
+        (r"P5 broken: order A: is refunded, but of 1607 taken 0 were given back",),
+    ),
+    "a cancelled order that keeps its money": (
+        (
+            f"DELETE FROM payments WHERE {of(REFUNDED, 'refund')}",
+            f"UPDATE orders SET payment_status = 'captured' WHERE id = {REFUNDED}",
+        ),
+        (r"P5 broken: order A: is cancelled and captured, and nobody works on that",),
+    ),
+    "a refund that nobody does": (
+        (
+            f"UPDATE payments SET status = 'due', next_at = NULL WHERE {of(REFUNDED, 'refund')}",
+            f"UPDATE orders SET payment_status = 'captured' WHERE id = {REFUNDED}",
+        ),
+        (r"P5 broken: order A: is cancelled and captured, and nobody works on that",),
+    ),
+    "a part that is called the whole": (
+        (f"UPDATE orders SET payment_status = 'refunded' WHERE id = {PARTLY_REFUNDED}",),
+        (r"P5 broken: order A: is refunded, but of 1607 taken 100 were given back",),
+    ),
+    "a refund that the order does not know": (
+        (f"UPDATE orders SET payment_status = 'captured' WHERE id = {PARTLY_REFUNDED}",),
+        (r"P5 broken: order A: is captured, but of 1607 taken 100 were given back",),
+    ),
+    "a refund that was not": (
+        (f"UPDATE payments SET status = 'refused' WHERE {of(PARTLY_REFUNDED, 'refund')}",),
+        (r"P5 broken: order A: is partially_refunded, but of 1607 taken 0 were given back",),
+    ),
+    "more given back than was taken": (
+        (one_more(REFUNDED, "refund", amount_minor="1"),),
+        (r"P5 broken: order A: of 1607 taken 1608 are given back",),
+    ),
+    "more being given back than was taken": (
+        (one_more(PARTLY_REFUNDED, "refund", amount_minor="1508", status="'due'", next_at="1"),),
+        (r"P5 broken: order A: of 1607 taken 1608 are given back",),
+    ),
+    "an open order that nobody works on": (
+        (f"UPDATE payments SET next_at = NULL WHERE {of(ACTION, 'authorize')}",),
+        ("P5 broken: order A: is requires_action, and nobody works on its payment",),
+    ),
+    "an open order without a payment": (
+        (f"DELETE FROM payments WHERE {of(ACTION, 'authorize')}",),
+        ("P5 broken: order A: is requires_action, and nobody works on its payment",),
+    ),
+    "a declined payment that was approved": (
+        (f"UPDATE payments SET status = 'succeeded' WHERE {of(DECLINED, 'authorize')}",),
+        ("P5 broken: order A: is failed and failed, but 1607 are still reserved",),
+    ),
+    "a reservation that was never given up": (
+        (f"DELETE FROM payments WHERE {of(WRONG, 'void')}",),
+        ("P5 broken: order A: is failed and voided, but 1607 are still reserved",),
+    ),
+    "a failed order that keeps its money": (
+        (f"UPDATE payments SET captures = (1 = 1) WHERE {of(WRONG, 'authorize')}",),
+        ("P5 broken: order A: is failed and voided, but 1607 were taken",),
+    ),
+    "a failed order that calls itself paid": (
+        (f"UPDATE orders SET payment_status = 'captured' WHERE id = {DECLINED}",),
+        (
+            "P5 broken: order A: is failed and captured, and nobody works on that",
+            "P5 broken: order A: is failed and captured, but nothing was taken",
+        ),
+    ),
+    "a cancelled order that is still to pay": (
+        (f"UPDATE orders SET payment_status = 'pending' WHERE id = {VOIDED}",),
+        ("P5 broken: order A: is cancelled and pending, and nobody works on that",),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MONEY_DAMAGE)
+def test_exactly_the_money_that_is_wrong_is_named(paid: Shop, what: str) -> None:
+    statements, patterns = MONEY_DAMAGE[what]
+    assert damage(paid, ()) == []
+
+    named = [said for said in damage(paid, statements) if said.startswith("P5")]
+
+    assert len(named) == len(patterns), named
+    for said, pattern in zip(named, patterns, strict=True):
+        assert re.fullmatch(pattern.replace("order A", f"order {A}"), said), said
+
+
+STANDING: dict[str, tuple[str, ...]] = {
+    "a payment that nobody knows": (
+        f"UPDATE payments SET status = 'stuck', next_at = NULL WHERE {of(ACTION, 'authorize')}",
+    ),
+    "a refund that was refused": (
+        f"UPDATE payments SET status = 'refused' WHERE {of(REFUNDED, 'refund')}",
+        f"UPDATE orders SET payment_status = 'captured' WHERE id = {REFUNDED}",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", STANDING)
+def test_what_stands_for_a_person_is_counted_and_breaks_nothing(paid: Shop, what: str) -> None:
+    assert damage(paid, STANDING[what]) == []
+
+    output = audit(paid).output
+
+    assert re.search(r"payments against orders: 8 checked in .* no violations; 1 stand for a person", output)

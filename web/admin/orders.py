@@ -18,6 +18,7 @@ from shop.errors import Fault, InvalidParameter, OrderNotFound
 from shop.fulfilment import Portion
 from shop.money import parse_amount
 from shop.orders import OPEN
+from tasks.failpoints import failpoint
 from web.admin import order_schemas as schemas
 from web.admin.auth import actor
 from web.admin.auth import orders as api
@@ -180,6 +181,8 @@ def changing(order_id: str) -> Iterator[tuple[Session, OrderRow, Act]]:
         now = at.now()
         order.updated_at = next_version(now, order.updated_at)
         yield session, order, Act(actor(), now)
+        failpoint("change.writing")
+    failpoint("change.committed")
 
 
 def whole_answer(session: Session, row: OrderRow, status: int = 200) -> Answer:
