@@ -23,7 +23,7 @@ KEY_MS = 24 * 3600_000
 ASIDE_MS = 60_000
 LEASE_MS = 3_000
 """Renewed while a call lasts. A worker that died is followed by another after so long, with the same key."""
-_SETTLED_REFUND = ("succeeded", "dropped")
+_SETTLED_REFUND = ("succeeded", "refused", "dropped")
 _ORDER = load_only(
     OrderRow.id,
     OrderRow.number,
@@ -63,6 +63,8 @@ class Ended:
     status: str
     product_ids: tuple[str, ...] = ()
     """Products whose stock was given back."""
+    sold: bool = False
+    """It was confirmed once."""
 
 
 def due(session: Session, now: int) -> int | None:
@@ -98,7 +100,8 @@ def lease(
     for row in rows:
         order = orders[row.order_id]
         if row.tells and order.status not in OPEN:
-            ends.append(Ended(row.key, order.id, order.session_id, order.status))
+            sold = order.number is not None
+            ends.append(Ended(row.key, order.id, order.session_id, order.status, sold=sold))
         if row.status in WAITING:
             works.append(_work(row, order, _owed(order, row, refunded)))
             row.tries += 1
@@ -417,10 +420,12 @@ def poke(session: Session, provider: str, provider_id: str | None, order_id: str
     return len(session.execute(query).all())
 
 
-def rows_of(session: Session, order_ids: Sequence[str]) -> dict[str, list[PaymentRow]]:
-    """What providers were told of these orders, oldest first."""
+def rows_of(session: Session, order_ids: Sequence[str], *, lock: bool = False) -> dict[str, list[PaymentRow]]:
+    """What providers were told of these orders, oldest first; locked, and as they are then, for who decides on them."""
     found: dict[str, list[PaymentRow]] = {order_id: [] for order_id in order_ids}
     query = select(PaymentRow).where(PaymentRow.order_id.in_(order_ids))
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
     for row in session.scalars(query.order_by(PaymentRow.order_id, PaymentRow.created_at, PaymentRow.key)):
         found[row.order_id].append(row)
     return found
@@ -432,7 +437,8 @@ def undo(session: Session, order: OrderRow, now: int, actor: str | None = None) 
     Nothing is guessed: what was asked and not answered is worked on until it is known, and then voided or
     given back.
     """
-    rows = rows_of(session, [order.id])[order.id]
+    # Locked: who takes them up locks them alone, and what is being asked just now must not be dropped.
+    rows = rows_of(session, [order.id], lock=True)[order.id]
     first = next((row for row in rows if row.kind == "authorize"), None)
     if first is None:
         return payment_when_cancelled(order.payment_status)

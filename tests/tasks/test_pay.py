@@ -11,9 +11,10 @@ from carts import keys
 from db import payments
 from db.models import PaymentRow
 from shop.paying import Effect, Operation, Owed
-from shop.payments import Declined
+from shop.payments import Declined, Unreachable
 from tasks import failpoints
 from tasks.checkout import settle
+from tasks.pay import _request
 from tests.harness import Shop
 from tests.tasks.crashes import Nth, cancel
 from tests.tasks.helpers import cart_of, timeline
@@ -83,6 +84,7 @@ def test_a_provider_that_does_not_answer_is_asked_again_and_charges_once(any_sho
         any_shop.clock.forward(90)
         any_shop.pay()
 
+    assert [account.charges for account in any_shop.sandbox.books()] == [1]
     order = any_shop.order(order_id)
     assert (order.status, order.payment_status) == ("confirmed", "captured")
     assert any_shop.stock("MUG") == any_shop.ledger("MUG") == 2
@@ -248,16 +250,38 @@ def test_a_late_answer_counts_for_nothing(any_shop: Shop) -> None:
     assert any_shop.order(order_id).status == "confirmed"
 
 
+def test_a_late_answer_does_not_speak_for_whoever_asks_now(any_shop: Shop) -> None:
+    any_shop.stocked(MUG=3)
+    order_id = buys(any_shop, "tok_approve", MUG=1)
+    settle()
+    late = work(any_shop)
+    any_shop.clock.forward(4)
+    assert [each.lease for each in work(any_shop)] == [2]
+
+    with any_shop.database.writing() as session:
+        answers = [(each, Unreachable("no connection")) for each in late]
+        assert payments.answered(session, answers, [], any_shop.clock(), {}, 0) == []
+
+    [row] = payment_rows(any_shop, order_id)
+    assert (row.tries, row.leased_by, row.asked_at is None) == (2, "somebody", False)
+
+
 def test_stock_is_locked_before_order_numbers_as_settlements_do(any_shop: Shop) -> None:
     any_shop.stocked(MUG=3)
     buys(any_shop, "tok_approve", MUG=1)
     buys(any_shop, "tok_decline", MUG=1)
     settle()
+    now = any_shop.clock()
+    with any_shop.database.writing() as session:
+        works, _ = payments.lease(session, "test-worker", 2, now)
+    answers = [(work, any_shop.sandbox.authorize(_request(work, "http://shop.test"))) for work in works]
     written: list[str] = []
     event.listen(any_shop.database.engine, "before_cursor_execute", lambda *told: written.append(told[2]))
 
-    any_shop.pay()
+    with any_shop.database.writing() as session:
+        ended = payments.answered(session, answers, [], now, {"sandbox": 3_600_000}, 60_000)
 
+    assert {end.status for end in ended} == {"confirmed", "failed"}
     tables = [text.split()[1].strip('"') for text in written if text.startswith("UPDATE")]
     assert tables.index("products") < tables.index("counters")
 
