@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check format bench fire clean
+.PHONY: help run test check format bench fire fire-short clean
 
 help:
 	@echo "make run     the whole shop on this machine, at http://127.0.0.1:8000 (PORT=... HOST=... VAR_DIR=...)"
@@ -11,6 +11,7 @@ help:
 	@echo "make check   lint, types and import rules"
 	@echo "make bench   what we promise about speed"
 	@echo "make fire    the proof: kills, power cuts, floods, models; writes docs/proof.md (about an hour)"
+	@echo "make fire-short   its short forms, as tests"
 	@echo "make clean   forget the virtual environment (never the data in var/)"
 
 run: $(VENV)/runtime
@@ -35,6 +36,9 @@ bench: $(VENV)/tools
 	$(BIN)/python -m bench.recovery
 	$(BIN)/python -m bench.importing
 	$(BIN)/python -m bench.audit
+
+fire-short: $(VENV)/tools
+	$(BIN)/python -m pytest tests/fire $(ARGS)
 
 fire: $(VENV)/tools
 	$(BIN)/python -m tests.fire.all $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -152,11 +153,23 @@ def secret_key(settings: Settings) -> str:
         mine = path.with_name(f".secret_key.{secrets.token_hex(8)}")
         mine.touch(mode=0o600)
         mine.write_text(secrets.token_urlsafe(32))
+        _sync(mine)
         # A hard link, whole or not at all: of several processes that start at once, one's key stays.
         with suppress(FileExistsError):
             path.hardlink_to(mine)
         mine.unlink()
+    # Whoever made it: a session signed with a key that a power cut takes away is lost with all its orders.
+    _sync(settings.var_dir)
     key = path.read_text().strip()
     if len(key) < 16:
         raise BadSettings(f"SECRET_KEY: {path} is too short; delete it for a new one, or set SECRET_KEY")
     return key
+
+
+def _sync(path: Path) -> None:
+    """Return when a file's bytes, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -18,6 +18,7 @@ from carts.durability import MUST_BE
 from tasks.processes import die_with_parent, fail
 
 MAX_MEMORY = "512mb"
+BLOCK = 65536
 
 
 def binary() -> str:
@@ -40,6 +41,26 @@ def hold_lock(folder: Path) -> int | None:
         return None
     os.set_inheritable(lock, True)
     return lock
+
+
+def cut_torn_tail(folder: Path) -> None:
+    """Cut the zeros off the end of the log that a power cut may leave.
+
+    A file system may write down a file's new size before its new bytes. No command ends with a zero, so
+    what is cut was never acknowledged; Valkey would take it for damage and not start, or for a value.
+    """
+    for log in (folder / "appendonlydir").glob("*.incr.aof"):
+        with log.open("r+b") as file:
+            size = keep = file.seek(0, os.SEEK_END)
+            while keep:
+                start = file.seek(max(0, keep - BLOCK))
+                left = len(file.read(keep - start).rstrip(b"\0"))
+                keep = start + left
+                if left:
+                    break
+            if keep < size:
+                file.truncate(keep)
+                os.fsync(file.fileno())
 
 
 def command(folder: Path, socket: Path) -> list[str]:
@@ -70,6 +91,7 @@ def main() -> None:
         fail(f"VAR_DIR: another Valkey is running on {folder}; stop it first")
     if os.environ.get("SUPERVISOR_ENABLED"):
         die_with_parent()
+    cut_torn_tail(folder)
     start = command(folder, folder / "valkey.sock")
     os.execv(start[0], start)  # noqa: S606 - our own binary
 
