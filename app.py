@@ -20,6 +20,7 @@ from shop.errors import CartEmpty, Fault, InvalidParameter, ItemNotFound, Produc
 from shop.money import parse_amount
 from shop.pricing import price
 from shop.shipping import methods_for
+from tasks.failpoints import arm_from_environment
 from tasks.processes import die_with_parent
 from web import checkout as checkouts
 from web import ops, payments, schemas, views
@@ -317,6 +318,7 @@ def create_served_app() -> Flask:
     """The application in a process of Granian's, which must not outlive the one that listens."""
     die_with_parent(signal.SIGKILL, int(os.environ[LISTENER]))
     configure_logging(read_settings().log_level, "web")
+    arm_from_environment()
     return create_app()
 
 

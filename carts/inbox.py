@@ -93,6 +93,8 @@ class Settled:
     order_id: str
     session_id: str
     status: str
+    sold: bool = False
+    """It was confirmed once: whatever became of it since, its cart is not given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ class Inbox:
             ends,
         ]
         for order in orders:
-            new_id = str(uuid7()) if order.status in ("failed", "cancelled") else ""
+            new_id = str(uuid7()) if order.status in ("failed", "cancelled") and not order.sold else ""
             values += (order.order_id, order.session_id, order.status, new_id)
         return names, values
 

@@ -63,6 +63,12 @@ def statuses(session: Session, order_ids: Iterable[str]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def numbered(session: Session, order_ids: Iterable[str]) -> set[str]:
+    """Those of these orders that were ever confirmed."""
+    query = select(OrderRow.id).where(OrderRow.id.in_(list(order_ids)), OrderRow.number.is_not(None))
+    return set(session.scalars(query))
+
+
 def taken_by(session: Session, checkouts: Sequence[Checkout]) -> dict[str, str]:
     """For checkouts whose cart or idempotency key already has an order that stands: that order's id.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 from redis.exceptions import ResponseError
@@ -33,10 +33,13 @@ def settle() -> int:
     """
     runtime = current()
     # First: whoever is accepted from here on rings again.
+    failpoint("settle.woken")
     runtime.inbox.answer_doorbell()
     failpoint("settle.begun")
     settled = _drain(runtime, time.monotonic() + LONGEST_RUN_SECONDS)
+    failpoint("settle.releasing")
     runtime.inbox.release_lease(runtime.worker)
+    failpoint("settle.released")
     return settled
 
 
@@ -54,14 +57,16 @@ def _drain(runtime: Runtime, until: float) -> int:
     settled = 0
     threw: set[str] = set()
     done: Done = [], set()
-    batch = inbox.peek(most) if inbox.hold_lease(holder) else []
+    batch = _next(runtime)
     if len(batch) == most:
         inbox.load_scripts()
     while batch:
         under_way = threw.union(waiting.order_id for waiting in batch)
         if len(batch) == most:
             before = done
+            failpoint("settle.looking")
             with inbox.look_ahead(before, holder, most, under_way) as sent:
+                failpoint("settle.looked")
                 done, failed = settle_batch(runtime, batch)
                 try:
                     following = inbox.ahead(sent)
@@ -74,15 +79,25 @@ def _drain(runtime: Runtime, until: float) -> int:
             done, threw_now = settle_batch(runtime, batch)
             failed |= threw_now | _tell(runtime, done)
             done = [], set()
-            following = inbox.peek(most, skip=threw | failed) if inbox.hold_lease(holder) else []
+            following = _next(runtime, skip=threw | failed)
         threw |= failed
         settled += len(batch) - len(failed)
         batch = following
         if batch and time.monotonic() > until:
+            failpoint("settle.leaving")
             runtime.bell.ring()
+            failpoint("settle.left")
             break
     _tell(runtime, done)
     return settled
+
+
+def _next(runtime: Runtime, skip: Collection[str] = ()) -> list[Waiting]:
+    """The next batch; none when another worker holds the lease."""
+    failpoint("settle.holding")
+    holds = runtime.inbox.hold_lease(runtime.worker)
+    failpoint("settle.held")
+    return runtime.inbox.peek(runtime.settle_batch, skip=skip) if holds else []
 
 
 def _tell(runtime: Runtime, done: Done) -> set[str]:
@@ -90,8 +105,7 @@ def _tell(runtime: Runtime, done: Done) -> set[str]:
     orders_, sold = done
     try:
         if orders_:
-            runtime.inbox.settled(orders_, sold)
-            failpoint("settle.told")
+            _tell_inbox(runtime, orders_, sold)
     except Unavailable:
         raise
     except Exception:
@@ -100,9 +114,15 @@ def _tell(runtime: Runtime, done: Done) -> set[str]:
     return set()
 
 
+def _tell_inbox(runtime: Runtime, orders_: Sequence[Settled], sold: Collection[str] = ()) -> None:
+    failpoint("settle.telling")
+    runtime.inbox.settled(orders_, sold)
+    failpoint("settle.told")
+
+
 def _told_alone(runtime: Runtime, order: Settled) -> bool:
     try:
-        runtime.inbox.settled([order])
+        _tell_inbox(runtime, [order])
     except Unavailable:
         raise
     except Exception:
@@ -129,12 +149,14 @@ def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> tuple[Done, set[
 
 def _settled_alone(runtime: Runtime, waiting: Waiting) -> bool:
     try:
-        runtime.inbox.settled(*commit(runtime, [waiting]))
+        _tell_inbox(runtime, *commit(runtime, [waiting]))
     except Unavailable:
         raise
     except Exception:
         # Counted; after the last try the shopper gets an answer and the cart.
+        failpoint("settle.counting")
         tries = runtime.inbox.count_try(waiting.order_id)
+        failpoint("settle.counted")
         log.exception("settle.threw", order_id=waiting.order_id, tries=tries)
         return tries >= MOST_TRIES and _given_up(runtime, waiting, tries)
     return True
@@ -148,10 +170,13 @@ def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
     started = time.perf_counter()
     try:
         statuses, decisions = _write(runtime, batch)
+        confirmed: set[str] = set()
     except orders.Repeated:
         statuses, decisions = _write(runtime, batch, careful=True)
-    failpoint("settle.committed")
+        with runtime.database.reading() as session:
+            confirmed = orders.numbered(session, statuses)
     if any(decision.payment for decision in decisions):
+        failpoint("settle.ringing")
         runtime.payments_bell.ring()
         failpoint("settle.rung")
     sold: set[str] = set()
@@ -164,7 +189,8 @@ def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
             log.info("order.failed", order_id=decision.checkout.order_id, code=decision.failure.code)
     ms = round((time.perf_counter() - started) * 1000, 1)
     log.info("settle.batch", checkouts=len(batch), confirmed=len(decisions) - failed, failed=failed, ms=ms)
-    return [Settled(w.order_id, w.session_id, statuses[w.order_id]) for w in batch], sold
+    ends = (Settled(w.order_id, w.session_id, statuses[w.order_id], w.order_id in confirmed) for w in batch)
+    return [*ends], sold
 
 
 def _write(
@@ -185,7 +211,8 @@ def _write(
         decisions = decide(fresh, on_hand, runtime.rules, taken_by)
         written = orders.write(session, decisions, runtime.now())
         failpoint("settle.writing")
-        return statuses | written, decisions
+    failpoint("settle.committed")
+    return statuses | written, decisions
 
 
 class UnreadableSnapshot(ValueError):
@@ -209,13 +236,15 @@ def _given_up(runtime: Runtime, waiting: Waiting, tries: int) -> bool:
             with runtime.database.writing() as session:
                 written = orders.statuses(session, [order_id])
                 written = written or orders.write(session, [give_up(checkout, tries)], runtime.now())
+                failpoint("settle.giving_up")
+            failpoint("settle.given_up")
         except Unavailable:
             raise
         except Exception:
             # The first form may hold just what SQL does not take; the blank one has nothing that could be wrong.
             log.exception("settle.give_up_threw", order_id=order_id)
             continue
-        runtime.inbox.settled([Settled(order_id, waiting.session_id, written[order_id])])
+        _tell_inbox(runtime, [Settled(order_id, waiting.session_id, written[order_id])])
         return True
     return False
 

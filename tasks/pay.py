@@ -48,6 +48,7 @@ def pay() -> int:
     """
     runtime = current()
     # First: whoever is settled from here on rings again.
+    failpoint("pay.woken")
     runtime.inbox.answer_doorbell()
     failpoint("pay.begun")
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pay") as pool:
@@ -82,7 +83,9 @@ class _Run:
                 # What there is to write already goes with the answers that come in a moment.
                 self._collect(LINGER_SECONDS if self._answers or self._told else LOOK_SECONDS)
         if not takes_more:
+            failpoint("pay.leaving")
             self._runtime.bell.ring()
+            failpoint("pay.left")
         return written
 
     def _turn(self, most: int) -> tuple[list[Ended], list[Work]]:
@@ -144,13 +147,14 @@ class _Run:
             log.exception("pay.threw", order_id=work.order_id, key=work.key, tries=work.lease)
             with self._runtime.database.writing() as session:
                 payments.set_aside(session, work, self._runtime.now())
+                failpoint("pay.setting_aside")
+            failpoint("pay.set_aside")
             return []
 
     def _tell(self, ends: Sequence[Ended]) -> None:
         """Give failed carts back and wake who waits. Raises Unavailable: then a later run tells them."""
         if not ends:
             return
-        failpoint("pay.telling")
         try:
             self._tell_all(ends)
         except Unavailable:
@@ -159,11 +163,12 @@ class _Run:
             log.exception("pay.tell_threw", orders=len(ends))
             for end in ends:
                 self._tell_alone(end)
-        failpoint("pay.told")
 
     def _tell_all(self, ends: Sequence[Ended]) -> None:
-        settled = [Settled(end.order_id, end.session_id, end.status) for end in ends]
+        settled = [Settled(end.order_id, end.session_id, end.status, end.sold) for end in ends]
+        failpoint("pay.telling")
         self._runtime.inbox.settled(settled, {product for end in ends for product in end.product_ids})
+        failpoint("pay.told")
         self._told += ends
 
     def _tell_alone(self, end: Ended) -> None:

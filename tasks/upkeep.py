@@ -15,6 +15,7 @@ import structlog
 from carts.workers import Heartbeats
 from db import payments
 from shop.errors import Unavailable
+from tasks.failpoints import failpoint
 from tasks.queues import CHECKOUT
 from tasks.runtime import Runtime
 
@@ -37,7 +38,9 @@ class Upkeep:
 
     def round(self) -> None:
         """Say we are alive, ring for what waits too long, tidy up when nothing does. Raises Unavailable."""
+        failpoint("upkeep.beating")
         self._heartbeats.beat(self._queue, self._runtime.worker, self._runtime.now() / 1000)
+        failpoint("upkeep.beat")
         if self._queue == CHECKOUT:
             age = self._runtime.inbox.oldest_age_seconds()
             self._ring(age > STALE_SECONDS, age)
@@ -53,15 +56,22 @@ class Upkeep:
             return payments.due(session, self._runtime.now())
 
     def _ring(self, due: bool, age: float) -> None:
-        if due and self._runtime.inbox.ring():
+        if not due:
+            return
+        failpoint("upkeep.due")
+        if self._runtime.inbox.ring():
+            failpoint("upkeep.ringing")
             log.info("upkeep.ring", queue=self._queue, oldest_seconds=round(age, 1))
             self._runtime.bell.ring()
+            failpoint("upkeep.rung")
 
     def _checkpoint(self) -> None:
         """Empty SQLite's write-ahead log in a quiet moment, so that it does not grow and reads stay fast."""
         due = time.monotonic() - self._checkpointed_at > CHECKPOINT_EVERY_SECONDS
         if due and self._runtime.database.wal_bytes() > 0:
+            failpoint("upkeep.folding")
             self._runtime.database.checkpoint()
+            failpoint("upkeep.folded")
             self._checkpointed_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
@@ -87,6 +97,8 @@ class Upkeep:
     def leave(self) -> None:
         """Say goodbye, so that nobody waits for this worker's heartbeat."""
         try:
+            failpoint("upkeep.leaving")
             self._heartbeats.leave(self._queue, self._runtime.worker)
+            failpoint("upkeep.left")
         except Unavailable:
             log.info("upkeep.left_silently", queue=self._queue, pid=os.getpid())

@@ -9,6 +9,7 @@ from db import fulfilment, orders
 from db.fulfilment import Act
 from shop.errors import OrderNotFound, Unavailable
 from shop.orders import OPEN
+from tasks.failpoints import failpoint
 from web.follow import follow, read_order
 from web.schemas import OrderOut
 from web.services import Services
@@ -40,6 +41,8 @@ def _cancelled(services: Services, order_id: str, session_id: str, reason: str |
             was_open, now = order.status in OPEN, services.now()
             order.updated_at = max(now, order.updated_at + 1)
             products = fulfilment.cancel(session, order, True, reason, Act(None, now))
+            failpoint("cancel.writing")
+    failpoint("cancel.committed")
     if found is None:
         if services.inbox.find(order_id, session_id) is None:
             raise OrderNotFound("There is no such order, or it was placed in another session.")
@@ -53,8 +56,12 @@ def told_of_cancel(services: Services, order_id: str, session_id: str, was_open:
 
     What a store that is away misses of it, the worker tells it later.
     """
+    failpoint("cancel.telling")
     services.catalogue.forget(product_ids)
+    failpoint("cancel.forgotten")
     services.payments_bell.ring()
+    failpoint("cancel.rung")
     if was_open:
         with suppress(Unavailable):
             services.inbox.settled([Settled(order_id, session_id, "cancelled")])
+        failpoint("cancel.told")

@@ -12,7 +12,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from carts.connection import RETRY_AFTER_SECONDS
-from carts.inbox import Accepted, Changed, Empty, Mismatch, Replayed
+from carts.inbox import Accepted, Answer, Changed, Empty, Mismatch, Replayed
 from db import orders
 from shop.cards import SHORTEST, SHORTEST_IN_PHONES, holds_card_number
 from shop.cart import Cart, unsellable
@@ -38,6 +38,7 @@ from shop.money import exponent, format_amount, parse_amount
 from shop.pricing import Quote, basis, facts, price
 from shop.rules import Destination, PaymentMethod, Rules, ShippingMethod
 from shop.shipping import methods_for
+from tasks.failpoints import failpoint
 from web.follow import follow, read_order
 from web.schemas import AddressIn, CheckoutIn, OrderOut, SameAsShipping
 from web.services import Services
@@ -115,10 +116,12 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
         if not cart.lines:
             return _answer_empty(services, session_id, key, print_)
         checkout = _priced_unless_changed(services, session_id, cart, body, key, print_)
-        match services.inbox.accept(checkout) if checkout else Changed():
+        match _accepted(services, checkout) if checkout else Changed():
             case Accepted(order_id, at, ring):
                 if ring:
+                    failpoint("accept.ringing")
                     services.bell.ring()
+                    failpoint("accept.rung")
                 return Outcome(order_id, replayed=False, checkout=checkout and replace(checkout, accepted_at=at))
             case Replayed() | Mismatch() as seen:
                 return _seen(seen)
@@ -127,6 +130,13 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
             case Changed():
                 continue
     raise CartChanged("The cart was changed each time it had been priced.")
+
+
+def _accepted(services: Services, checkout: Checkout) -> Answer:
+    failpoint("accept.accepting")
+    answer = services.inbox.accept(checkout)
+    failpoint("accept.accepted")
+    return answer
 
 
 def refuse_card_numbers(body: CheckoutIn) -> None:

@@ -16,6 +16,7 @@ from payments.sandbox import Sandbox
 from shop.errors import SignatureInvalid
 from shop.money import exponent, format_amount
 from shop.payments import BadSignature
+from tasks.failpoints import failpoint
 from web.api import Blueprint, Tag
 from web.schemas import OrderPath, ProviderPath
 from web.services import Services, services
@@ -61,8 +62,11 @@ def return_from_provider(path: OrderPath) -> WerkzeugResponse:
 def _look_soon(at: Services, provider: str, provider_id: str | None, order_id: str | None) -> int:
     with at.database.writing() as session:
         poked = payments.poke(session, provider, provider_id, order_id, at.now())
+        failpoint("poke.writing")
+    failpoint("poke.committed")
     if poked:
         at.payments_bell.ring()
+        failpoint("poke.rung")
     return poked
 
 

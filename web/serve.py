@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
@@ -24,9 +25,20 @@ STOP_SECONDS = 1
 """How long requests under way may take after SIGTERM; those that only wait for news are cut off."""
 
 
+GRANIAN_CRASH_LOOP_SECONDS = 5.5
+"""Granian gives up, and stops every process, when one dies so soon after it was started again."""
+CRASH_LOOP_SECONDS = 1.0
+"""We do so only for one that never came to serve: two bad requests in a row must not stop all the others."""
 LISTENER = "ONCECART_LISTENER"
 """The environment variable that tells a serving process who listens: it must not outlive that one."""
 APPLICATION = "app:create_served_app"
+
+
+class PatientServer(Server):  # type: ignore[misc, valid-type]
+    def _respawn_workers(self, workers: Any, *arguments: Any, **named: Any) -> None:
+        super()._respawn_workers(workers, *arguments, **named)
+        for number in workers:
+            self.respawned_wrks[number] -= GRANIAN_CRASH_LOOP_SECONDS - CRASH_LOOP_SECONDS
 
 
 def serve(target: str = APPLICATION) -> None:
@@ -40,7 +52,7 @@ def serve(target: str = APPLICATION) -> None:
         die_with_parent()
     configure_logging(settings.log_level, "web")
     os.environ[LISTENER] = str(os.getpid())
-    Server(
+    PatientServer(
         target,
         address=settings.host,
         port=settings.port,

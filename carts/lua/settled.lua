@@ -4,7 +4,7 @@
 --       4 the oldest instant, as a cached product begins with one
 --       5-8 what the keys of carts, of accepted checkouts, of open orders and of checked_out begin with
 --       9 what the key of a claimed cart ends with, after that of its accepted checkout
---       then four an order: order id, session id, status, id for a new cart
+--       then four an order: order id, session id, status, id for a new cart ('' for one that is not given back)
 -- An order's keys are put together here: to send them took longer than all the rest.
 -- Sent twice it does nothing more: a claimed cart goes with the first time it is given back.
 -- An order that is being paid is settled twice: once as it leaves the inbox, once when its payment has ended it.
@@ -36,8 +36,7 @@ for n = 10, #ARGV, 4 do
   local claimed = accepted .. ARGV[9]
   -- An order that is still being paid keeps its claimed cart, for the end it may come to.
   local open = status == 'processing' or status == 'requires_action'
-  local over = status == 'failed' or status == 'cancelled'
-  if over and give_back(ARGV[5] .. session_id, claimed, new_id) then
+  if new_id ~= '' and give_back(ARGV[5] .. session_id, claimed, new_id) then
     local checked_out = ARGV[8] .. session_id
     if redis.call('GET', checked_out) == order_id then
       gone[#gone + 1] = checked_out

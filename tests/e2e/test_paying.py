@@ -15,7 +15,7 @@ import pytest
 from db.models import ProductRow, StockMovementRow
 from db.session import Database
 from payments.sandbox import Sandbox
-from tasks.failpoints import POINTS, VARIABLE
+from tasks.failpoints import VARIABLE
 from tests.harness import CHECKOUT_BODY
 from tests.processes import RunningShop, Shopper, running
 from tests.servers import until
@@ -29,6 +29,14 @@ TOKENS = {
     "tok_action_approved": "confirmed",
     "tok_decline": "failed",
 }
+EVERY_ORDER_COMES_TO = (
+    *(f"settle.{step}" for step in ("begun", "writing", "committed", "rung", "told")),
+    *(
+        f"pay.{step}"
+        for step in ("begun", "writing", "written", "leased", "asking", "asked", "called", "telling", "told")
+    ),
+)
+"""All at once here; each alone, and all the others, in tests/fire/matrix.py."""
 MANY, PATIENCE_SECONDS = 200, 12.0
 
 
@@ -93,7 +101,7 @@ def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]
 
 def test_workers_that_are_killed_at_every_step_are_followed_by_others_that_finish(tmp_path: Path) -> None:
     """At each fail point one process dies; with four orders under way at a time, until all have."""
-    deaths = [tmp_path / point for point in POINTS]
+    deaths = [tmp_path / point for point in EVERY_ORDER_COMES_TO]
     wanted = ",".join(f"{path.name}:2:{path}" for path in deaths)
     ends: list[dict[str, Any]] = []
     with running(RunningShop(tmp_path / "var", settings={VARIABLE: wanted})) as shop:

@@ -252,7 +252,9 @@ def test_the_web_and_the_worker_start_alone_against_given_stores(tmp_path: Path)
         own = {"REDIS_URL": url, "DATABASE_URL": database_url, "SECRET_KEY": "a-secret-of-our-own"}
         subprocess.run([sys.executable, "-m", "db.migrate"], env={**os.environ, **own}, check=True)
         web = RunningShop(tmp_path / "var", settings=own, command=[sys.executable, "app.py"])
-        worker = RunningShop(tmp_path / "var", settings=own, command=[sys.executable, "worker.py", "checkout", "payments"])
+        worker = RunningShop(
+            tmp_path / "var", settings=own, command=[sys.executable, "worker.py", "checkout", "payments"]
+        )
         try:
             worker.launch()
             web.open()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shop.catalogue import Product
@@ -476,6 +476,19 @@ def test_a_total_is_refused_only_when_it_rose_or_changed_its_currency(batch: Bat
             assert way
             now = price(items, way, accepted.shipping_info.destination, batch.rules)
             assert now.total_minor > accepted.quote.total_minor or now.currency != accepted.quote.currency
+
+
+@given(st.sampled_from(RULES), any_destination, st.integers(0, 2000), st.integers(0, 2000), st.integers(1, 4))
+def test_a_line_is_refused_exactly_when_its_total_rose(
+    shop: Rules, where: Destination, was: int, is_now: int, quantity: int
+) -> None:
+    way, then, now = shop.shipping.methods[0], product("P0", was, 8, grams=300), product("P0", is_now, 8, grams=300)
+    assume(way.serves(where.country))
+    shown, total = (price([(each, quantity)], way, where, shop) for each in (then, now))
+
+    decision = the_only(decide([checkout("o1", shown, where)], shelf(now), shop))
+
+    assert (decision.failure is not None) == (total.total_minor > shown.total_minor)
 
 
 @given(any_batch())

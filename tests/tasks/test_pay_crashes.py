@@ -78,7 +78,7 @@ def opened(shop: Shop, capture: str = "manual") -> Shop:
 
 def points(token: str) -> list[str]:
     """Every step of paying; for some tokens those of the settlement too, which does not know one from another."""
-    return [point for point in POINTS if token in SOME or point.startswith("pay.")]
+    return [point for point in POINTS if point.startswith(("pay.", "settle.") if token in SOME else "pay.")]
 
 
 def deaths(shop: Shop, token: str, point: str, most: int) -> None:

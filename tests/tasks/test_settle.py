@@ -11,9 +11,10 @@ from carts import keys
 from carts.inbox import Inbox, Settled
 from shop.errors import Unavailable
 from tasks import checkout as checkout_job
-from tasks import runtime
+from tasks import failpoints, runtime
 from tasks.checkout import MOST_TRIES, settle
 from tests.harness import CHECKOUT_BODY, Shop
+from tests.tasks.crashes import Killed, Nth, die
 from tests.tasks.helpers import (
     cart_of,
     change_snapshot,
@@ -43,10 +44,6 @@ def test_nothing_waits_in_a_quiet_shop(any_shop: Shop) -> None:
     assert settle() == 0
 
 
-class Killed(BaseException):
-    """The worker died here."""
-
-
 class DyingInbox(Inbox):
     """An inbox whose worker dies after the commit, before it can say so."""
 
@@ -60,6 +57,24 @@ def die_after_commit(shop: Shop) -> None:
     with pytest.raises(Killed):
         settle()
     runtime.start(shop.runtime)
+
+
+def test_a_worker_killed_before_the_commit_leaves_all_to_the_next(any_shop: Shop) -> None:
+    any_shop.stocked(MUG=3)
+    order_id = any_shop.checkout(MUG=2)
+    failpoints.arm("settle.writing", Nth(1, die))
+
+    try:
+        with pytest.raises(Killed):
+            settle()
+    finally:
+        failpoints.disarm()
+    assert any_shop.order_count() == 0
+    assert any_shop.stock("MUG") == 3
+
+    assert settle() == 1
+    assert any_shop.order(order_id).status == "confirmed"
+    any_shop.books_close()
 
 
 def test_a_worker_killed_after_the_commit_is_only_cleaned_up_after(any_shop: Shop) -> None:
@@ -484,6 +499,21 @@ def test_settling_answers_the_doorbell_first(any_shop: Shop) -> None:
     settle()
 
     assert any_shop.runtime.inbox.ring()
+
+
+def test_whoever_is_accepted_while_a_run_ends_rings_for_another(any_shop: Shop) -> None:
+    any_shop.stocked(MUG=9)
+    any_shop.checkout(MUG=1)
+    any_shop.queue.empty()
+    failpoints.arm("settle.releasing", Nth(1, lambda: any_shop.checkout(MUG=1)))
+
+    try:
+        settle()
+    finally:
+        failpoints.disarm()
+
+    assert any_shop.runtime.inbox.size() == 1
+    assert any_shop.queue.count == 1
 
 
 def test_what_was_sold_is_forgotten_by_the_catalogues_cache(any_shop: Shop) -> None:

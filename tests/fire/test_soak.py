@@ -1,0 +1,108 @@
+"""The soak in its short form, and the tools it hurts a shop with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
+from redis.retry import Retry
+
+from tests.fire.client import Log
+from tests.fire.crowd import Completed, Crowd
+from tests.fire.harm import Kill
+from tests.fire.proxy import CALM, BadLine, Faults, bad_line
+from tests.fire.soak import SHORT, recoveries, soak
+
+ALWAYS = 1000.0
+
+
+@pytest.mark.e2e
+def test_thirty_kills_and_other_troubles_under_load_break_no_promise() -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+
+    result = soak(SHORT, seed)
+
+    assert result.violations == [], f"python -m tests.fire.soak --seed {seed}"
+    assert result.kills.total() == 30
+    assert result.counts["orders accepted"] > 30
+    assert sum(map(len, result.recovered_ms.values())) == 30
+
+
+def test_recovery_is_the_time_until_a_checkout_that_was_begun_after_the_kill_is_through() -> None:
+    crowd = Crowd("http://nowhere", Log.__new__(Log), seed=1)
+    crowd.completed += [Completed(90, 150), Completed(110, 400), Completed(120, 300), Completed(500, 510)]
+    kills = [Kill("Valkey", 100, alone=True), Kill("the web", 200, alone=False), Kill("the web", 600, alone=True)]
+
+    assert recoveries(kills, crowd) == {True: [200], False: [310]}
+
+
+# ---------------------------------------------------------------- the bad line
+
+
+@pytest.fixture
+def line(valkey_url: str) -> Iterator[BadLine]:
+    with bad_line(Path(valkey_url.removeprefix("unix://")), seed=1) as found:
+        yield found
+
+
+@pytest.fixture
+def client(line: BadLine, valkey_pair: tuple[Redis, Redis]) -> Iterator[Redis]:
+    with Redis.from_url(line.url, decode_responses=True, socket_timeout=0.5, retry=Retry(NoBackoff(), 0)) as found:
+        found.ping()
+        yield found
+
+
+@pytest.mark.real
+def test_a_dropped_reply_leaves_done_what_was_asked(
+    line: BadLine, client: Redis, valkey_pair: tuple[Redis, Redis]
+) -> None:
+    line.faults = Faults(0, ALWAYS, 0, 0, 0)
+
+    with pytest.raises(RedisConnectionError):
+        client.incr("n")
+
+    assert valkey_pair[0].get("n") == "1"
+    assert line.happened["drop"] == 1
+
+
+@pytest.mark.real
+def test_a_cut_request_is_not_carried_out(line: BadLine, client: Redis, valkey_pair: tuple[Redis, Redis]) -> None:
+    line.faults = Faults(0, 0, 0, ALWAYS, 0)
+
+    with pytest.raises(RedisConnectionError):
+        client.incr("n")
+
+    assert valkey_pair[0].get("n") is None
+
+
+@pytest.mark.real
+def test_half_a_reply_is_none(line: BadLine, client: Redis, valkey_pair: tuple[Redis, Redis]) -> None:
+    valkey_pair[0].set("text", "x" * 1000)
+    line.faults = Faults(0, 0, ALWAYS, 0, 0)
+
+    with pytest.raises(RedisConnectionError):
+        client.get("text")
+
+
+@pytest.mark.real
+def test_a_swallowed_reply_is_waited_for_in_vain(line: BadLine, client: Redis) -> None:
+    line.faults = Faults(0, 0, 0, 0, ALWAYS)
+
+    with pytest.raises(RedisTimeout):
+        client.get("text")
+
+
+@pytest.mark.real
+def test_a_late_reply_comes_and_a_calm_line_loses_nothing(line: BadLine, client: Redis) -> None:
+    line.faults = Faults(ALWAYS, 0, 0, 0, 0)
+    assert client.incr("n") == 1
+    line.faults = CALM
+
+    assert [client.incr("n") for _ in range(100)] == list(range(2, 102))
+    assert line.happened.keys() <= {"delay"}
