@@ -17,11 +17,14 @@ class Proxy:
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._drops = 0
+        self._passes = 0
         self.dropped = 0
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
         self._start(self._accept)
 
-    def drop_next_reply(self) -> None:
+    def drop_next_reply(self, after: int = 0) -> None:
+        """Cut the line in place of a reply: the next one, or the one after so many more."""
+        self._passes = after
         self._drops += 1
 
     def close(self) -> None:
@@ -54,7 +57,9 @@ class Proxy:
     def _pass(self, source: socket.socket, target: socket.socket, replies: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if replies and self._drops:
+                if replies and self._drops and self._passes:
+                    self._passes -= 1
+                elif replies and self._drops:
                     self._drops -= 1
                     self.dropped += 1
                     break

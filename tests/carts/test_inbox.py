@@ -193,6 +193,24 @@ def test_a_checkout_whose_reply_is_lost_is_accepted_once(
 
 
 @pytest.mark.real
+def test_whichever_reply_is_lost_a_checkout_is_accepted(valkey_url: str, valkey_pair: tuple[Redis, Redis]) -> None:
+    with proxy(valkey_url) as between, connect(between.url) as client:
+        carts, inbox = Carts(client, LIFETIME_SECONDS, 3), Inbox(client, LIFETIME_SECONDS)
+        accepted(inbox, carts, "bob")
+        replies = 0
+        while between.dropped == replies:
+            session_id = f"ada-{replies}"
+            asked = checkout(session_id, filled(carts, session_id, MUG=2), None)
+            between.drop_next_reply(after=replies)
+
+            answer = inbox.accept(asked)
+
+            assert isinstance(answer, Accepted)
+            replies += 1
+        assert between.dropped > 0
+
+
+@pytest.mark.real
 def test_fifty_requests_with_one_key_are_accepted_once_and_replayed(valkey_pair: tuple[Redis, Redis]) -> None:
     carts, inbox = Carts(valkey_pair[0], LIFETIME_SECONDS, 3), Inbox(valkey_pair[0], LIFETIME_SECONDS)
     cart = filled(carts, "ada", MUG=2)

@@ -74,7 +74,8 @@ def page(results: list[dict[str, Any]]) -> str:
     ]
     for found in results:
         seeds = ", ".join(map(str, found.get("seeds", []))) or "none"
-        verdict = found.get("violations", "not finished")
+        listed = found.get("violations", "not finished")
+        verdict = len(listed) if isinstance(listed, list) else listed
         lines.append(
             f"| {found['title']} | {found['shows']} | {found.get('cases', '')} | {verdict} "
             f"| {found['took']:.0f} s | {seeds} |"

@@ -58,9 +58,10 @@ def config(
     phases: Iterable[str] = PHASES,
 ) -> schemathesis.Config:
     """How requests are made: always the same for a seed, every other id one that is known."""
-    known = {"products": products, "orders": orders}
+    known = {"products": products, "orders": orders, "categories": ("Kitchen", "Things"), "any": ("*",)}
     bound = {"path.product_id": "products", "path.item_id": "products", "path.order_id": "orders"}
-    bound |= {"body.product_id": "products", "body.item_id": "products"}
+    bound |= {"body.product_id": "products", "body.item_id": "products", "body.category": "categories"}
+    bound |= {"header.If-Match": "any"}
     return schemathesis.Config.from_dict(
         {
             "seed": seed,
