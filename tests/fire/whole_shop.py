@@ -384,7 +384,6 @@ class WholeShop(RuleBasedStateMachine):
         total = self.truth.total(lines)
         with self.death_at(point):
             self.buy(who, key, body)
-        self.restarts()
 
         answer = self.buy(who, key, body)
 
@@ -484,6 +483,16 @@ class WholeShop(RuleBasedStateMachine):
         order.status, order.failure = "cancelled", "cancelled"
         self.truth.shelve(order)
         self.look()
+
+    @rule(order=orders, point=st.sampled_from([None, None, *PAY_POINTS]))
+    def regrets(self, order: Order, point: str | None) -> None:
+        """Cancelled by its shopper once it was paid for, or just as the worker died over that."""
+        self.worker_settles(256)
+        if point:
+            self.worker_dies_paying(point, 1)
+        else:
+            self.worker_pays()
+        self.cancels(order, "its shopper", None)
 
     @rule(order=orders, approves=st.booleans())
     def answers_the_bank(self, order: Order, approves: bool) -> None:
@@ -672,6 +681,11 @@ class WholeShop(RuleBasedStateMachine):
         assert not any(order.status == "pending" for order in self.truth.orders), "a checkout was left behind"
 
     @rule()
+    def worker_works(self) -> None:
+        self.worker_settles(256)
+        self.worker_pays()
+
+    @rule()
     def worker_pays(self) -> None:
         self.work(pay_job.pay, self.shop.pay_runtime)
 
@@ -832,7 +846,7 @@ class WholeShop(RuleBasedStateMachine):
             assert wait < 10**8, f"never comes to rest: {self.under_way()}"
             self.passes(min(wait, DAY - 1))
             wait *= 2
-        self.figures["steps to rest"] += 1
+        self.figures["rested"] += 1
 
     def is_as_it_must_be(self) -> None:
         with self.database.reading() as session:
@@ -850,7 +864,7 @@ class WholeShop(RuleBasedStateMachine):
         self.audit()
 
     def ended(self, order: Order, account: Account | None) -> None:
-        if order.failure is None or order.status == "confirmed" or order.taken:
+        if order.total and order.status != "cancelled":
             assert (order.status, order.payment) in ends(order, self.automatic, self.clock()), f"{order} {order.status}"
         assert order.status in ("confirmed", "failed", "cancelled"), f"{order} is {order.status}"
         self.shows(order, self.ask(self.clients[order.who], "GET", f"/api/orders/{order.id}").get_json())
