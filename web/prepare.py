@@ -29,6 +29,7 @@ from tasks.processes import fail
 from tasks.queues import QUEUES
 from web.health import FRESH_SECONDS
 from web.log import configure_logging
+from web.providers import check_providers
 from web.settings import Settings, prepare_var_dir, read_rules, read_settings, secret_key
 from web.stores import check_redis
 
@@ -117,6 +118,7 @@ def _reason(error: Exception) -> str:
 def prepare(settings: Settings) -> None:
     """Make the stores ready for web and worker. Raises BadSettings or Unavailable."""
     rules = read_rules(settings.shop_file)
+    check_providers(settings, rules)
     secret_key(settings)
     database = Database(settings.database_url)
     patiently("REDIS_URL", lambda: _check_redis(settings))

@@ -18,6 +18,7 @@ from carts.connection import connect
 from shop.errors import BadSettings
 from tasks.processes import die_with_parent, fail
 from web.log import GRANIAN, configure_logging
+from web.providers import check_providers
 from web.settings import Settings, read_rules, read_settings, secret_key
 from web.stores import check_redis
 
@@ -74,7 +75,7 @@ def serve(target: str = APPLICATION) -> None:
 
 def check(settings: Settings) -> None:
     """Raise BadSettings for anything that would keep the web from serving, before it starts."""
-    read_rules(settings.shop_file)
+    check_providers(settings, read_rules(settings.shop_file))
     secret_key(settings)
     check_port(settings)
     with connect(settings.redis_url) as redis:

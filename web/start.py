@@ -22,6 +22,7 @@ from db.migrate import upgrade
 from db.session import Database, sqlite_warning
 from shop.errors import BadSettings, Unavailable
 from tasks.processes import die_with_parent, fail
+from web.providers import check_providers
 from web.serve import check_port
 from web.settings import ROOT, Settings, prepare_var_dir, read_rules, read_settings, secret_key
 from web.stores import check_redis
@@ -53,6 +54,7 @@ def address(settings: Settings) -> str:
 def prepare(settings: Settings) -> None:
     """Migrate, and fill a new shop with the demo catalogue. Raises BadSettings or Unavailable."""
     rules = read_rules(settings.shop_file)
+    check_providers(settings, rules)
     secret_key(settings)
     check_port(settings)
     if not settings.brings_redis:
