@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db import payments
+from db import payments, stock
 from db.models import (
     OrderEventRow,
     OrderItemRow,
     OrderRow,
-    ProductRow,
     ShipmentItemRow,
     ShipmentRow,
     StockMovementRow,
@@ -169,8 +168,8 @@ def put_back(session: Session, order: OrderRow, units: Mapping[str, int], act: A
 
     In product order, as settlements lock them, so that the two cannot deadlock.
     """
-    for product_id, quantity in sorted(units.items()):
-        _put_back(session, product_id, quantity, order.id, None, act)
+    movements = [(product_id, "returned", quantity, order.id, None, act.at) for product_id, quantity in units.items()]
+    stock.give_back(session, movements, act.actor)
     return sorted(units)
 
 
@@ -179,28 +178,11 @@ def _restock(session: Session, order: OrderRow, act: Act) -> list[str]:
     back = came_back(session, order.id)
     left = {row.product_id: row.quantity - back.get(row.product_id, 0) for row in items(session, [order.id])[order.id]}
     rest = {product_id: units for product_id, units in left.items() if units}
-    for product_id, units in sorted(rest.items()):
+    movements: list[stock.Movement] = []
+    for product_id, units in rest.items():
         # The ledger knows a second return for the same order only as the merchant's own.
         again = product_id in back
-        reason = f"the rest of order {order.id}" if again else None
-        _put_back(session, product_id, units, None if again else order.id, reason, act)
+        order_id, reason = (None, f"the rest of order {order.id}") if again else (order.id, None)
+        movements.append((product_id, "returned", units, order_id, reason, act.at))
+    stock.give_back(session, movements, act.actor)
     return sorted(rest)
-
-
-def _put_back(
-    session: Session, product_id: str, units: int, order_id: str | None, reason: str | None, act: Act
-) -> None:
-    session.execute(
-        update(ProductRow).where(ProductRow.id == product_id).values(stock_quantity=ProductRow.stock_quantity + units)
-    )
-    session.execute(
-        insert(StockMovementRow).values(
-            product_id=product_id,
-            kind="returned",
-            quantity=units,
-            order_id=order_id,
-            reason=reason,
-            at=act.at,
-            actor=act.actor,
-        )
-    )

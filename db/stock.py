@@ -15,6 +15,7 @@ _PRODUCTS = ProductRow.__table__
 Movement = tuple[str, str, int, str | None, str | None, int]
 """A row of the ledger: product_id, kind, quantity (more on the shelf, or fewer), order_id, reason, at."""
 _insert_movements = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "order_id", "reason", "at")
+_insert_returns = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "order_id", "reason", "at", "actor")
 _open_ledgers = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "at", "actor")
 _take = BulkUpdate(
     update(_PRODUCTS)  # type: ignore[arg-type]
@@ -141,7 +142,7 @@ def ledger_balance(session: Session, product_id: str) -> int:
     return int(session.scalar(query.where(StockMovementRow.product_id == product_id)) or 0)
 
 
-def give_back(session: Session, movements: Sequence[Movement]) -> None:
+def give_back(session: Session, movements: Sequence[Movement], actor: str | None = None) -> None:
     """Put units back on the shelves, and write the movements that say so (`released` or `returned`).
 
     In product order, as settlements take them, so that the two cannot deadlock.
@@ -151,4 +152,4 @@ def give_back(session: Session, movements: Sequence[Movement]) -> None:
         units[product_id] = units.get(product_id, 0) + quantity
     if units:
         _put_back(session, [{"product": product_id, "units": units[product_id]} for product_id in sorted(units)])
-        _insert_movements(session, movements)
+        _insert_returns(session, [(*movement, actor) for movement in movements])
