@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from db import stock
 from db.models import Category, ProductRow, StockMovementRow, as_json
-from db.session import take_turns
+from db.products import escaped
+from db.session import CATALOGUE_KEY, take_turns
 from shop.catalogue import LOW_STOCK, Draft
 from shop.errors import CategoryExists, CategoryInUse, ProductExists, ProductSold
 
@@ -32,6 +33,8 @@ _ENTRY = (
     ProductRow.options,
     ProductRow.created_at,
     ProductRow.updated_at,
+    # In the same statement: between two, a category can lose its last product and go.
+    select(Category.name).where(Category.id == ProductRow.category_id).scalar_subquery().label("category"),
 )
 """What a list shows: descriptions may be long and stay where they are."""
 
@@ -70,7 +73,9 @@ class Filter:
             found.append(ProductRow.sku == self.sku)
         for word in (self.text or "").split():
             anywhere = (ProductRow.name, ProductRow.description, ProductRow.sku)
-            found.append(or_(*(func.lower(column).contains(word.lower(), autoescape=True) for column in anywhere)))
+            # The database lowers both sides: its idea of a word's small letters is not Python's.
+            pattern = func.lower(f"%{escaped(word)}%")
+            found.append(or_(*(func.lower(column).like(pattern, escape="\\") for column in anywhere)))
         return found
 
 
@@ -126,6 +131,13 @@ def count(session: Session, wanted: Filter) -> int:
 
 def get(session: Session, product_id: str) -> ProductRow | None:
     return session.get(ProductRow, product_id)
+
+
+def whole(session: Session, product_id: str) -> tuple[ProductRow, str] | None:
+    """A product and the name of its category, of one moment."""
+    query = select(ProductRow, Category.name).join(Category, Category.id == ProductRow.category_id)
+    found = session.execute(query.where(ProductRow.id == product_id)).first()
+    return (found[0], found[1]) if found else None
 
 
 def lock(session: Session, product_id: str) -> ProductRow | None:
@@ -220,13 +232,17 @@ def category(session: Session, category_id: int) -> Category | None:
 
 
 def lock_category(session: Session, category_id: int) -> Category | None:
-    """A category, held until the transaction ends: no product can be put into it meanwhile."""
+    """A category, held until the transaction ends: no product can be put into it meanwhile.
+
+    First among all who write categories: an import that holds rows may be making one of the same name.
+    """
+    take_turns(session.connection(), CATALOGUE_KEY)
     return session.scalar(select(Category).where(Category.id == category_id).with_for_update())
 
 
 def category_named(session: Session, name: str) -> Category | None:
     """A category by its name, whatever the case, kept from being deleted until the transaction ends."""
-    named = select(Category).where(func.lower(Category.name) == name.lower()).order_by(Category.id).limit(1)
+    named = select(Category).where(func.lower(Category.name) == func.lower(name)).order_by(Category.id).limit(1)
     return session.scalar(named.with_for_update(read=True, key_share=True))
 
 
@@ -241,7 +257,7 @@ def product_count(session: Session, category_id: int) -> int:
 
 def create_category(session: Session, name: str, description: str) -> Category:
     """Write a new category. Raises CategoryExists when one has this name, whatever the case."""
-    take_turns(session.connection())
+    take_turns(session.connection(), CATALOGUE_KEY)
     _require_free(session, name, None)
     # Not from a sequence: the demo catalogue and imports write ids of their own.
     highest = session.scalar(select(func.max(Category.id))) or 0
@@ -254,7 +270,6 @@ def create_category(session: Session, name: str, description: str) -> Category:
 def change_category(session: Session, row: Category, columns: Mapping[str, str]) -> None:
     """Change a locked category. Raises CategoryExists when another one has this name, whatever the case."""
     if "name" in columns:
-        take_turns(session.connection())
         _require_free(session, columns["name"], row.id)
     for name, value in columns.items():
         setattr(row, name, value)
@@ -262,7 +277,7 @@ def change_category(session: Session, row: Category, columns: Mapping[str, str])
 
 
 def _require_free(session: Session, name: str, but_for: int | None) -> None:
-    query = select(Category).where(func.lower(Category.name) == name.lower(), Category.id != (but_for or 0))
+    query = select(Category).where(func.lower(Category.name) == func.lower(name), Category.id != (but_for or 0))
     if (other := session.scalars(query.limit(1)).first()) is not None:
         raise CategoryExists(f"There is a category {other.name} already, with the id {other.id}.")
 

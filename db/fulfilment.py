@@ -49,7 +49,9 @@ def lock(session: Session, order_id: str) -> OrderRow:
 
     SQLite ignores FOR UPDATE; there the whole transaction is exclusive from its BEGIN. Raises OrderNotFound.
     """
-    row = session.scalar(select(OrderRow).where(OrderRow.id == order_id).with_for_update())
+    query = select(OrderRow).where(OrderRow.id == order_id).with_for_update()
+    # As it is under the lock: whoever looked before must not decide on what they saw then.
+    row = session.scalar(query.execution_options(populate_existing=True))
     if row is None:
         raise OrderNotFound(UNKNOWN)
     return row
@@ -122,7 +124,7 @@ def cancel(session: Session, order: OrderRow, restock: bool, reason: str | None,
     order.failure, order.failure_code = asdict(cancelled.failure), cancelled.failure.code
     tell(session, order, "cancelled", reason, act)
     if was_open:  # What was never sold is only let go of.
-        return [*payments.release(session, [order.id], act.at).get(order.id, ())]
+        return [*payments.release(session, [order.id], act.at, act.actor).get(order.id, ())]
     return _restock(session, order, act) if restock else []
 
 

@@ -46,12 +46,10 @@ from sqlalchemy.schema import CreateTable
 
 from db.bulk import BulkInsert
 from db.models import Category, Flag, ProductRow, StockMovementRow, Whole, as_json
-from db.session import SQLITE, Database, database_errors
+from db.session import CATALOGUE_KEY, SQLITE, Database, database_errors, take_turns
 from shop.catalogue import LOW_STOCK, Draft
 from shop.errors import Unavailable
 
-LOCK_KEY: Final = 0x0CECA48
-"""PostgreSQL's advisory lock: one intake writes at a time, so that two cannot deadlock over what is new."""
 ROWS_AT_ONCE = 2000
 ROWS_A_STATEMENT: Final = {"sqlite": 500, "postgresql": 100_000}
 """SQLite remembers each page that a statement changes until it is through, some builds in memory."""
@@ -209,10 +207,15 @@ class Intake:
             self._connection = self._database.engine.connect()
             # Out of the pool: nobody must inherit the tables, and closing it is what removes them.
             self._connection.detach()
-            if self._database.is_sqlite():
-                _attach_scratch(self._connection)
-        with self._transaction() as session:
-            _create_tables(session.connection())
+        try:
+            with database_errors():
+                if self._database.is_sqlite():
+                    _attach_scratch(self._connection)
+            with self._transaction() as session:
+                _create_tables(session.connection())
+        except BaseException:
+            self._connection.close()  # Nobody else will.
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -285,7 +288,7 @@ class Intake:
         """PostgreSQL: hold the products concerned, in id order as settlements do. SQLite's lock is there already."""
         if self._database.is_sqlite():
             return
-        session.connection().exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+        take_turns(session.connection(), CATALOGUE_KEY)  # Two intakes could deadlock over what is new.
         found = select(_p.id).where(_p.sku.in_(select(_r.sku))).order_by(_p.id).with_for_update().cte("held")
         session.execute(select(func.count()).select_from(found))
 

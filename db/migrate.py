@@ -20,6 +20,8 @@ def upgrade(database: Database, to: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with database_errors(), database.engine.execution_options(writes=True).begin() as connection:
+        if not database.is_sqlite():
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # A large shop's new index takes its time.
         take_turns(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, to)

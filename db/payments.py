@@ -364,7 +364,9 @@ def add_operation(
     return row
 
 
-def release(session: Session, order_ids: Sequence[str], now: int) -> dict[str, tuple[str, ...]]:
+def release(
+    session: Session, order_ids: Sequence[str], now: int, actor: str | None = None
+) -> dict[str, tuple[str, ...]]:
     """Give back what orders took, once each: the ledger's unique key forbids a second time.
 
     Answers the products of each order.
@@ -375,7 +377,7 @@ def release(session: Session, order_ids: Sequence[str], now: int) -> dict[str, t
     query = query.where(OrderItemRow.order_id.in_(order_ids))
     lines = session.execute(query.group_by(OrderItemRow.order_id, OrderItemRow.product_id)).all()
     movements = [(product_id, "released", int(units), order_id, None, now) for order_id, product_id, units in lines]
-    stock.give_back(session, movements)
+    stock.give_back(session, movements, actor)
     products: dict[str, tuple[str, ...]] = {}
     for order_id, product_id, _ in lines:
         products[order_id] = (*products.get(order_id, ()), product_id)

@@ -64,6 +64,11 @@ def _product(row: Any) -> Product:
     return Product(*row)
 
 
+def escaped(word: str) -> str:
+    """A word as a part of a LIKE pattern that escapes by a backslash."""
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What a shopper narrows a list to; None means everything."""
@@ -86,7 +91,8 @@ class Filter:
         if self.available is not None and without != "availability":
             found.append(product.stock_quantity > 0 if self.available else product.stock_quantity <= 0)
         for word in (self.text or "").split():
-            pattern = "%" + word.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+            # The database lowers both sides: its idea of a word's small letters is not Python's.
+            pattern = func.lower(f"%{escaped(word)}%")
             anywhere = (product.name, product.description, product.sku)
             found.append(or_(*(func.lower(column).like(pattern, escape="\\") for column in anywhere)))
         return found
@@ -221,4 +227,4 @@ def category_id(session: Session, name_or_id: str) -> int | None:
         found = session.scalar(select(Category.id).where(Category.id == int(name_or_id)))
         if found is not None:
             return found
-    return session.scalar(select(Category.id).where(func.lower(Category.name) == name_or_id.lower()))
+    return session.scalar(select(Category.id).where(func.lower(Category.name) == func.lower(name_or_id)))

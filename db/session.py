@@ -33,6 +33,8 @@ WAL_PAGES = 16_000
 inside its commit. In quiet moments upkeep does it (Database.checkpoint)."""
 LOCK_KEY = 0x0CECA47
 """PostgreSQL's advisory lock for migrating and seeding."""
+CATALOGUE_KEY = 0x0CECA48
+"""The one for whoever makes or names categories, taken before any row: an import, or the merchant's API."""
 READ_ONLY = "25006"
 """PostgreSQL's word for a write to a server that is not, or not any more, the primary."""
 
@@ -53,10 +55,13 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         self.engine = make_engine(url, pool_size)
         self._writer = self.engine.execution_options(writes=True)
+        # One snapshot for all statements of a look, as SQLite's transactions have it by themselves.
+        snapshot = {} if self.is_sqlite() else {"isolation_level": "REPEATABLE READ"}
+        self._reader = self.engine.execution_options(**snapshot)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        with database_errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with database_errors(), Session(self._reader, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -133,10 +138,10 @@ def database_errors() -> Iterator[None]:
         raise
 
 
-def take_turns(connection: Connection) -> None:
-    """Wait until no other host migrates or seeds. SQLite's writing transactions are exclusive anyway."""
+def take_turns(connection: Connection, key: int = LOCK_KEY) -> None:
+    """Wait until nobody else does the same until their transaction ends. SQLite's are exclusive anyway."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key})")
 
 
 def make_engine(url: str, pool_size: int = 5) -> Engine:

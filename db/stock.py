@@ -145,11 +145,13 @@ def ledger_balance(session: Session, product_id: str) -> int:
 def give_back(session: Session, movements: Sequence[Movement], actor: str | None = None) -> None:
     """Put units back on the shelves, and write the movements that say so (`released` or `returned`).
 
-    In product order, as settlements take them, so that the two cannot deadlock.
+    Locked in the database's order of ids, as settlements do (it need not be Python's), so that they cannot deadlock.
     """
     units: dict[str, int] = {}
     for product_id, _, quantity, *_rest in movements:
         units[product_id] = units.get(product_id, 0) + quantity
     if units:
-        _put_back(session, [{"product": product_id, "units": units[product_id]} for product_id in sorted(units)])
+        ids = _PRODUCTS.c.id
+        session.execute(select(ids).where(ids.in_(list(units))).order_by(ids).with_for_update()).all()
+        _put_back(session, [{"product": product_id, "units": quantity} for product_id, quantity in units.items()])
         _insert_returns(session, [(*movement, actor) for movement in movements])

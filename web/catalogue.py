@@ -36,7 +36,7 @@ class Catalogue:
         look = self._look(product_ids)
         cached = look.entries
         now = self._now()
-        due = [i for i in product_ids if i not in cached or now - cached[i].at > FRESH_MS]
+        due = [i for i in product_ids if i not in cached or not -FRESH_MS <= now - cached[i].at <= FRESH_MS]
         found = {i: entry.product for i, entry in cached.items()}
         if not due:
             return found

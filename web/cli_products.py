@@ -188,8 +188,10 @@ def export_command(output: Path | None, active_only: bool) -> None:
                 out.write(piece.encode())
             out.flush()
         else:
-            with output.open("wb") as file:
+            unfinished = output.with_name(f".{output.name}.unfinished")
+            with unfinished.open("wb") as file:
                 for piece in pieces:
                     file.write(piece.encode())
+            unfinished.replace(output)  # Half a catalogue must not look like a whole one.
     except (OSError, Unavailable) as error:
         raise click.ClickException(str(error)) from error

@@ -57,7 +57,7 @@ def _flag(cell: str) -> Any:
 def _map(cell: str) -> Any:
     try:
         return msgspec.json.decode(cell or _NO_MAP)
-    except ValueError:
+    except (ValueError, RecursionError):  # The latter for a cell that nests without end.
         return cell
 
 

@@ -41,10 +41,9 @@ def list_all_products(query: schemas.AdminProductsQuery) -> schemas.AdminProduct
         )
         found = rows.page(session, wanted, sort, query.per_page + 1, (after[0], after[1]) if after else None)
         total = rows.count(session, wanted) if query.total else None
-        names = rows.category_names(session, (row.category_id for row in found))
     shown, cursor = cut(found, query.per_page, sort, "admin.products")
     return schemas.AdminProductsOut(
-        items=views.entries(shown, names, at.rules),
+        items=views.entries(shown, at.rules),
         page=schemas.AdminCountedPageOut(per_page=query.per_page, total=total, next_cursor=cursor),
     )
 
@@ -80,8 +79,9 @@ def cut(found: Any, per_page: int, sort: str, kind: str) -> tuple[Any, str | Non
 def show_whole_product(path: ProductPath) -> tuple[schemas.AdminProductOut, int, Headers]:
     """Show all of a product. The ETag goes into If-Match of the request that changes it."""
     with services().database.reading() as session:
-        row = _found(rows.get(session, path.product_id), path)
-        return _product(session, row), 200, etag(row.updated_at)
+        found = rows.whole(session, path.product_id)
+    row, category = found if found else (_found(None, path), "")
+    return views.product(row, category, services().rules), 200, etag(row.updated_at)
 
 
 @catalogue.post("/products", responses={201: schemas.AdminProductOut})

@@ -141,9 +141,8 @@ def list_low_stock(query: schemas.LowStockQuery) -> schemas.LowStockOut:
     wanted = products.Filter(is_active=query.is_active, low_stock=True)
     with at.database.reading() as session:
         found = products.page(session, wanted, "stock", query.per_page + 1, (after[0], after[1]) if after else None)
-        names = products.category_names(session, (row.category_id for row in found))
     shown, cursor = cut(found, query.per_page, "stock", "admin.low")
     return schemas.LowStockOut(
-        items=views.entries(shown, names, at.rules),
+        items=views.entries(shown, at.rules),
         page=schemas.AdminPageOut(per_page=query.per_page, next_cursor=cursor),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from db.models import Category, ProductRow, StockMovementRow
@@ -34,9 +34,9 @@ def _entry(row: Any, category: str, rules: Rules) -> dict[str, Any]:
     }
 
 
-def entries(rows: Sequence[Any], categories: Mapping[int, str], rules: Rules) -> list[out.AdminProductEntry]:
-    """Rows of db.catalogue.page, with the names of their categories."""
-    return [out.AdminProductEntry(**_entry(row, categories[row.category_id], rules)) for row in rows]
+def entries(rows: Sequence[Any], rules: Rules) -> list[out.AdminProductEntry]:
+    """Rows of db.catalogue.page."""
+    return [out.AdminProductEntry(**_entry(row, row.category, rules)) for row in rows]
 
 
 def product(row: ProductRow, category: str, rules: Rules) -> out.AdminProductOut:
