@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -287,7 +287,8 @@ class Inbox:
     def put_back(self, order_id: str) -> bool:
         """Let a settled checkout wait once more, for a database that does not know it; False if it cannot be read.
 
-        Its claimed cart is made again from the snapshot, so that it can still be given back.
+        Its claimed cart is made again from the snapshot, so that it can still be given back, and the snapshot
+        says from now on that it was settled before.
         """
         with redis_errors():
             session_id, accepted_at, snapshot = self._redis.hmget(
@@ -303,6 +304,7 @@ class Inbox:
                 cart[f"t:{line.product_id}"] = waiting.accepted_at
             pipe = self._redis.pipeline(transaction=True)
             pipe.persist(keys.accepted(order_id)).hdel(keys.accepted(order_id), "status", "tries")
+            pipe.hset(keys.accepted(order_id), "snapshot", _WRITE.encode(replace(waiting.checkout, again=True)))
             pipe.hset(keys.claimed_cart(order_id), mapping=cart)
             pipe.zadd(keys.open_orders(waiting.session_id), {order_id: waiting.accepted_at / 1000})
             pipe.zadd(keys.inbox(), {order_id: waiting.accepted_at / 1000})

@@ -205,6 +205,8 @@ def _payment_row(decision: Decision, now: int) -> dict[str, Any]:
         now,
         token=checkout.payment_token,
         captures=method.capture == "automatic",
+        # Who was paid before a restore must not be charged by a key that the provider has forgotten since.
+        asked_at=checkout.accepted_at if checkout.again else None,
     )
 
 

@@ -28,6 +28,7 @@ def new_row(
     token: str | None = None,
     captures: bool = False,
     provider_id: str | None = None,
+    asked_at: int | None = None,
     reason: str | None = None,
     actor: str | None = None,
 ) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def new_row(
         "action_url": None,
         "action_until": None,
         "created_at": now,
-        "asked_at": None,
+        "asked_at": asked_at,
         "next_at": now,
         "tries": 0,
         "leased_by": None,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, false, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, load_only
 
 from db import payment_rows, stock
@@ -165,10 +165,15 @@ def _refunded(session: Session, order_ids: Iterable[str]) -> dict[str, tuple[int
 
 
 def renew(session: Session, works: Sequence[Work], now: int) -> None:
-    """Hold works that are still being asked."""
-    for work in works:
-        mine = (PaymentRow.key == work.key, PaymentRow.tries == work.lease, PaymentRow.status.in_(WAITING))
-        session.execute(update(PaymentRow).where(*mine).values(next_at=now + LEASE_MS))
+    """Hold works that are still being asked.
+
+    Never waits: this transaction may hold products that whoever holds such a row wants. A row that is passed
+    over keeps its lease until the next time.
+    """
+    mine = tuple_(PaymentRow.key, PaymentRow.tries).in_([(work.key, work.lease) for work in works])
+    free = select(PaymentRow.key).where(mine, PaymentRow.status.in_(WAITING)).with_for_update(skip_locked=True)
+    keys = session.scalars(free).all()
+    session.execute(update(PaymentRow).where(PaymentRow.key.in_(keys)).values(next_at=now + LEASE_MS))
 
 
 def set_aside(session: Session, work: Work, now: int) -> None:
@@ -256,6 +261,7 @@ class _Changes:
         if row.kind == "authorize" and effect.status == "succeeded":
             # What was approved, whatever was asked for: somebody may have taken it at the provider meanwhile.
             row.captures = order.payment_status == "captured" or effect.payment_status == "captured"
+            row.amount_minor, row.currency = effect.approved or (row.amount_minor, row.currency)
         row.action_url = effect.action_url or row.action_url
         row.action_until = effect.action_until or row.action_until
         if not effect.asked:
@@ -406,20 +412,32 @@ def _jittered(ms: int) -> int:
 # ---------------------------------------------------------------- what else may happen
 
 
+def can_be_poked(session: Session, provider: str, provider_id: str | None, order_id: str | None, now: int) -> bool:
+    """Whether `poke` would concern any payment."""
+    query = select(PaymentRow.key).where(*_poked(provider, provider_id, order_id, now)).limit(1)
+    return session.scalar(query) is not None
+
+
 def poke(session: Session, provider: str, provider_id: str | None, order_id: str | None, now: int) -> int:
     """Somebody says that something happened to a payment: look soon. Answers how many that concerns.
 
     Nothing they say is believed. A payment that is just being asked is left alone: its answer is on the way.
     """
-    mine = PaymentRow.provider_id == provider_id if provider_id else PaymentRow.order_id == order_id
-    query = (
-        update(PaymentRow)
-        .where(mine, PaymentRow.provider == provider, PaymentRow.status.in_(WAITING), PaymentRow.leased_by.is_(None))
-        .where(PaymentRow.next_at > now)
-        .values(next_at=now)
-        .returning(PaymentRow.key)
+    query = update(PaymentRow).where(*_poked(provider, provider_id, order_id, now)).values(next_at=now)
+    return len(session.execute(query.returning(PaymentRow.key)).all())
+
+
+def _poked(provider: str, provider_id: str | None, order_id: str | None, now: int) -> Sequence[ColumnElement[bool]]:
+    """The payments of this provider that go by either name and wait; by ours alone while theirs was lost."""
+    names = [PaymentRow.provider_id == provider_id] if provider_id else []
+    names += [PaymentRow.order_id == order_id] if order_id else []
+    return (
+        or_(false(), *names),
+        PaymentRow.provider == provider,
+        PaymentRow.status.in_(WAITING),
+        PaymentRow.leased_by.is_(None),
+        PaymentRow.next_at > now,
     )
-    return len(session.execute(query).all())
 
 
 def rows_of(session: Session, order_ids: Sequence[str], *, lock: bool = False) -> dict[str, list[PaymentRow]]:

@@ -48,6 +48,8 @@ class Checkout:
     fingerprint: str = ""
     basis: str = ""
     """shop.pricing.basis of the quote; empty: price again."""
+    again: bool = False
+    """It was settled before, by a database that was lost since: its payment may have been asked for."""
     accepted_at: int = 0
     """Milliseconds since the epoch, by the clock of the store that accepted it."""
 

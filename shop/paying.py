@@ -8,7 +8,7 @@ whatever was reserved or taken for an order that is not confirmed is voided or r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from shop.errors import CODES
@@ -114,6 +114,8 @@ class Effect:
     failure: Failure | None = None
     releases: bool = False
     """Whether the order's stock goes back to the shelves."""
+    approved: tuple[int, str] | None = None
+    """The amount and currency that were approved, where they may not be what was asked for."""
     follows: Next | None = None
     events: tuple[tuple[str, str, str | None], ...] = ()
     """For the timeline: stage, outcome, detail."""
@@ -184,6 +186,9 @@ def _after_authorize(
 
 def _unclear(operation: Operation, order: Owed, answer: Refused | Absent | NoAnswer, now: int, key_ms: int) -> Effect:
     match answer:
+        case Refused(message) if _is_hopeless(operation, now, key_ms):
+            event = ("payment_unknown", "stuck", message)
+            return Effect("stuck", payment_status=_paid(order, "unknown"), events=(event,))
         case Refused(message):
             # It could not be voided, so something has become of it: look at once.
             return Effect("unknown", 0, events=(("payment_unknown", "retry", message),))
@@ -219,14 +224,16 @@ def _approved(operation: Operation, order: Owed, answer: Approved) -> Effect:
             "succeeded",
             provider_id=answer.provider_id,
             payment_status=payment_status,
+            approved=(answer.amount_minor, answer.currency),
             follows=undo,
             events=(event,),
         )
     told = f"{format_amount(answer.amount_minor, exponent(answer.currency))} {answer.currency}"
     message = f"The payment provider approved {told}, which is not what was asked for. It is given back."
-    return _failing(
+    effect = _failing(
         order, "succeeded", "payment_declined", message, paid, provider_id=answer.provider_id, undo=undo, event=event
     )
+    return replace(effect, approved=(answer.amount_minor, answer.currency))
 
 
 def _declined(order: Owed, answer: Declined) -> Effect:

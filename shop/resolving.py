@@ -91,6 +91,8 @@ def seen(
         raise _impossible(f"Nothing is to be resolved: this {operation.kind} is {operation.status}.")
     if operation.status == "refused" and not happened:
         raise _impossible(f"This {operation.kind} was refused already: nothing came of it.")
+    if operation.kind == "capture" and operation.status == "refused" and order_status != "confirmed":
+        raise _impossible("The order is over: its void or refund settles what was taken.")
     known = operation.provider_id if operation.kind != "refund" else None
     if known and provider_id and known != provider_id:
         message = f"this payment is called {known} there"

@@ -149,7 +149,7 @@ def settle_batch(runtime: Runtime, batch: Sequence[Waiting]) -> tuple[Done, set[
 
 def _settled_alone(runtime: Runtime, waiting: Waiting) -> bool:
     try:
-        _tell_inbox(runtime, *commit(runtime, [waiting]))
+        done = commit(runtime, [waiting])
     except Unavailable:
         raise
     except Exception:
@@ -159,7 +159,7 @@ def _settled_alone(runtime: Runtime, waiting: Waiting) -> bool:
         failpoint("settle.counted")
         log.exception("settle.threw", order_id=waiting.order_id, tries=tries)
         return tries >= MOST_TRIES and _given_up(runtime, waiting, tries)
-    return True
+    return not _tell(runtime, done)  # Settled it is; one that cannot be told yet is no failed try.
 
 
 def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
@@ -244,8 +244,7 @@ def _given_up(runtime: Runtime, waiting: Waiting, tries: int) -> bool:
             # The first form may hold just what SQL does not take; the blank one has nothing that could be wrong.
             log.exception("settle.give_up_threw", order_id=order_id)
             continue
-        _tell_inbox(runtime, [Settled(order_id, waiting.session_id, written[order_id])])
-        return True
+        return _told_alone(runtime, Settled(order_id, waiting.session_id, written[order_id]))
     return False
 
 

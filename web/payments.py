@@ -5,6 +5,8 @@ The sandbox provider's own pages are here too; a shop that does not use it has n
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import structlog
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, redirect, render_template, request
@@ -13,7 +15,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from db import payments
 from payments.sandbox import Sandbox
-from shop.errors import SignatureInvalid
+from shop.errors import SignatureInvalid, Unavailable
 from shop.money import exponent, format_amount
 from shop.payments import BadSignature
 from tasks.failpoints import failpoint
@@ -54,12 +56,16 @@ def receive_webhook(path: ProviderPath) -> tuple[str, int]:
 def return_from_provider(path: OrderPath) -> WerkzeugResponse:
     """Where a provider sends the shopper back to: the payment is looked up, the shopper goes on to the order."""
     at = services()
-    for provider in at.providers:
-        _look_soon(at, provider, None, path.order_id)
+    with suppress(Unavailable):  # Only a hint: the worker looks by itself, a little later.
+        for provider in at.providers:
+            _look_soon(at, provider, None, path.order_id)
     return redirect(at.order_url.replace("{id}", path.order_id), 303)
 
 
 def _look_soon(at: Services, provider: str, provider_id: str | None, order_id: str | None) -> int:
+    with at.database.reading() as session:  # Anybody may ask: the write lock is only for what is there.
+        if not payments.can_be_poked(session, provider, provider_id, order_id, at.now()):
+            return 0
     with at.database.writing() as session:
         poked = payments.poke(session, provider, provider_id, order_id, at.now())
         failpoint("poke.writing")

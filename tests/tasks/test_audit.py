@@ -11,6 +11,7 @@ from click.testing import Result
 from redis import Redis
 from sqlalchemy import text
 
+from carts import keys
 from db.session import Database
 from shop.rules import Rules
 from tasks.checkout import settle
@@ -256,3 +257,25 @@ def test_a_backup_of_postgresql_names_the_command(
 
     assert result.exit_code == 1
     assert "pg_dump --format=custom --file=shop.dump postgresql://shop@" in result.output
+
+
+@pytest.mark.parametrize("hours", [1, 30])
+def test_a_payment_from_before_a_restore_is_found_again_and_not_made_twice(any_shop: Shop, hours: int) -> None:
+    any_shop.stocked(MUG=2)
+    order_id = any_shop.checkout(body={"payment_method": "card", "payment_token": "tok_approve"}, MUG=2)
+    any_shop.work_until_idle()
+    for table in ("payments", "stock_movements", "order_items", "order_events", "orders"):
+        column = "id" if table == "orders" else "order_id"
+        run(any_shop, f"DELETE FROM {table} WHERE {column} = '{order_id}'")
+    run(any_shop, "UPDATE products SET stock_quantity = 2")
+    # The carts' store has a clock of its own, which does not stand still for tests.
+    any_shop.redis.hset(keys.accepted(order_id), "accepted_at", any_shop.clock())
+    any_shop.clock.forward(hours * 3600)
+
+    reconcile(any_shop)
+    any_shop.work_until_idle()
+
+    order = any_shop.order(order_id)
+    assert (order.status, order.payment_status) == ("confirmed", "captured")
+    assert [(a.charges, a.captured_minor) for a in any_shop.sandbox.books()] == [(1, order.total_minor)]
+    assert audit(any_shop).exit_code == 0

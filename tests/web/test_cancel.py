@@ -6,7 +6,11 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
+from db import fulfilment
+from tasks import runtime
+from tasks.checkout import settle
 from tests.harness import Client, Shop
 from tests.tasks.helpers import cart_of
 from tests.web.admin.conftest import merchant_of
@@ -176,3 +180,67 @@ def any_shop_client(shop: Shop, shopper: Client) -> Client:
     assert cookie is not None
     tab.set_cookie("oncecart_session", cookie.value)
     return tab
+
+
+def before_the_lock(monkeypatch: pytest.MonkeyPatch, shop: Shop, act: Any) -> None:
+    """Let something commit between the shopper's look at the order and the lock; on SQLite before both, as it must."""
+    if shop.database.is_sqlite():
+        act()
+        return
+    lock = fulfilment.lock
+
+    def after_it(session: Session, order_id: str) -> Any:
+        monkeypatch.setattr(fulfilment, "lock", lock)
+        act()
+        return lock(session, order_id)
+
+    monkeypatch.setattr(fulfilment, "lock", after_it)
+
+
+def test_a_cancel_that_meets_the_payments_end_gives_the_money_back(
+    any_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shopper = any_shop.shopper()
+    order_id = buys(any_shop, shopper, "tok_approve")
+    runtime.start(any_shop.runtime)
+    settle()
+    before_the_lock(monkeypatch, any_shop, any_shop.work_until_idle)
+
+    ok(cancel(shopper, order_id))
+    settles(any_shop)
+
+    order = any_shop.order(order_id)
+    assert (order.status, order.payment_status) == ("cancelled", "refunded")
+    assert held(any_shop) == 0
+    assert any_shop.stock("MUG") == any_shop.ledger("MUG") == 3
+
+
+def test_a_cancel_that_meets_the_shipment_comes_too_late(any_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopper, merchant = any_shop.shopper(), merchant_of(any_shop)
+    order_id = buys(any_shop, shopper)
+    any_shop.work_until_idle()
+    before_the_lock(
+        monkeypatch, any_shop, lambda: ok(merchant.post(f"/api/admin/orders/{order_id}/shipments", json={}), 201)
+    )
+
+    problem(cancel(shopper, order_id), 409, "transition_not_allowed")
+
+    order = any_shop.order(order_id)
+    assert (order.status, order.fulfillment_status) == ("confirmed", "shipped")
+    assert any_shop.stock("MUG") == any_shop.ledger("MUG") == 1
+
+
+def test_a_cancel_that_meets_the_decline_releases_nothing_twice(
+    any_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shopper = any_shop.shopper()
+    order_id = buys(any_shop, shopper, "tok_decline")
+    runtime.start(any_shop.runtime)
+    settle()
+    before_the_lock(monkeypatch, any_shop, any_shop.work_until_idle)
+
+    problem(cancel(shopper, order_id), 409, "transition_not_allowed")
+
+    assert any_shop.order(order_id).status == "failed"
+    assert any_shop.stock("MUG") == any_shop.ledger("MUG") == 3
+    assert cart_of(shopper) == {"MUG": 2}

@@ -312,3 +312,12 @@ def test_the_plain_text_of_html_can_be_read_back(rules: Rules) -> None:
     row = Exported("a", "A", "A", plain_text(html), html, 1, "C", 0, "[]", "{}", "standard", 0, None, "{}", True, 5)
 
     assert drafts(written([row]), rules) == [replace(as_draft(row), description="5 < 6\nx")]
+
+
+def test_a_cell_that_nests_without_end_is_a_remark_and_no_crash(rules: Rules) -> None:
+    table = TableFile(io.BytesIO(b"sku,specifications\nMUG," + b"[" * 100_000 + b"\n"))
+
+    (remark,) = feeds.read(table, rules)
+
+    assert isinstance(remark, Remark)
+    assert remark.line == 2

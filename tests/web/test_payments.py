@@ -9,7 +9,9 @@ from sqlalchemy import select, update
 
 from db.models import PaymentRow
 from shop.cards import holds_card_number
+from shop.payments import Approved
 from tests.harness import CHECKOUT_BODY, Client, Shop
+from tests.tasks.helpers import sql_away
 from tests.web.answers import problem
 
 CARD: dict[str, Any] = {"payment_method": "card"}
@@ -61,6 +63,10 @@ def test_a_method_without_a_provider_takes_no_token(shop: Shop) -> None:
         ("line1", "4242 4242 4242 4242"),
         ("name", "card 3782-822463-10005 ok"),
         ("phone", "5555555555554444"),
+        ("line1", "4111 1111 1111 1111 12/27"),
+        ("line1", "4111111111111111 123"),
+        ("line1", "Flat 5 4111111111111111"),
+        ("line1", "4111-1111-1111-1111 12 27 123"),
     ],
 )
 def test_a_card_number_is_refused_and_not_repeated(
@@ -153,6 +159,28 @@ def test_a_webhook_makes_the_shop_look_at_once(any_shop: Shop) -> None:
 
     assert answer.status_code == 204
     assert any_shop.order(order_id).status == "confirmed"
+
+
+def test_a_webhook_finds_a_payment_whose_answer_was_lost(any_shop: Shop) -> None:
+    order_id = buys(any_shop, "tok_timeout_after")
+    assert payment_of(any_shop, order_id).provider_id is None
+    found = any_shop.sandbox.look_up(order_id, None)
+    assert isinstance(found, Approved)
+    provider_id = found.provider_id
+
+    send(any_shop, *any_shop.sandbox.webhook(provider_id))
+    any_shop.work_until_idle()
+
+    assert any_shop.order(order_id).status == "confirmed"
+
+
+def test_a_shopper_comes_back_to_the_order_also_while_sql_is_away(shop: Shop) -> None:
+    order_id = buys(shop, "tok_action")
+
+    with sql_away(shop):
+        back = shop.shopper().get(f"/api/payments/return/{order_id}")
+
+    assert (back.status_code, back.headers["Location"]) == (303, f"/api/orders/{order_id}")
 
 
 def test_a_webhook_is_not_believed_but_looked_up(shop: Shop) -> None:

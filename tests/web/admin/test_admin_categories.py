@@ -146,3 +146,17 @@ def test_an_unknown_category_is_not_found(shop: Shop, merchant: Client, method: 
     response = merchant.open(f"{CATEGORIES}/{number}", method=method, json={} if method == "PATCH" else None)
 
     problem(response, 404, code)
+
+
+@pytest.mark.parametrize("name", ["ΚΑΦΕΣ", "İçecek", "Éclairs", "STRASSE"])
+def test_a_name_in_any_alphabet_is_found_and_taken_once(any_shop: Shop, name: str) -> None:
+    merchant = merchant_of(any_shop)
+    ok(merchant.post("/api/admin/categories", json={"name": name}), 201)
+
+    problem(merchant.post("/api/admin/categories", json={"name": name}), 409, "category_exists")
+
+    new = {"sku": "CUP-1", "name": name, "price": "3.00", "category": name}
+    assert ok(merchant.post("/api/admin/products", json=new), 201)["category"] == name
+    assert len(ok(merchant.get("/api/admin/products", query_string={"q": name}))["items"]) == 1
+    assert len(ok(any_shop.shopper().get("/api/products", query_string={"q": name}))["items"]) == 1
+    assert len(ok(any_shop.shopper().get("/api/products", query_string={"category": name}))["items"]) == 1
