@@ -32,6 +32,14 @@ class Answer:
     body: Any
 
 
+def refusal(body: bytes) -> Any:
+    """A refusal's body; one that is no JSON is still an answer, and its status counts."""
+    try:
+        return json.loads(body or b"null")
+    except ValueError:
+        return {"code": "not_json"}
+
+
 @dataclass
 class Shopper:
     """A client with a session of its own, kept in X-Session-Token."""
@@ -52,7 +60,7 @@ class Shopper:
                 answer = Answer(response.status, response.headers, json.load(response))
         except urllib.error.HTTPError as error:
             with error:
-                answer = Answer(error.code, error.headers, json.loads(error.read() or b"null"))
+                answer = Answer(error.code, error.headers, refusal(error.read()))
         except http.client.HTTPException as error:
             raise ConnectionError("the answer broke off") from error
         self.token = answer.headers.get("X-Session-Token") or self.token

@@ -155,13 +155,16 @@ class Merchant:
             self.answers[answer.status, answer.body.get("code", "")] += 1
         return answer
 
-    def edit(self, product_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Change what is there, and look again when somebody else was faster."""
+    def edit(self, product_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
+        """Change what is there, and look again when somebody else was faster; whether it was changed."""
         while True:
             seen = self.ask("GET", f"/products/{product_id}")
+            if seen.status != 200:
+                return False
             wanted = {"If-Match": seen.headers["ETag"]}
-            if self.ask("PATCH", f"/products/{product_id}", change(seen.body), **wanted).status != 412:
-                return
+            status = self.ask("PATCH", f"/products/{product_id}", change(seen.body), **wanted).status
+            if status != 412:
+                return status == 200
 
     def price(self, dice: random.Random) -> None:
         product_id, step = dice.choice(PRODUCTS), Decimal(dice.randint(-40, 60)) / 100
@@ -172,9 +175,9 @@ class Merchant:
             done.append(max(price + step, CHEAPEST) - price)
             return {"price": str(price + done[-1])}
 
-        self.edit(product_id, raise_it)
-        with self._noting:
-            self.raised[product_id] += done[-1]
+        if self.edit(product_id, raise_it):
+            with self._noting:
+                self.raised[product_id] += done[-1]
 
     def receive(self, dice: random.Random) -> None:
         self.ask("POST", f"/products/{dice.choice(PRODUCTS)}/stock", {"quantity": 2, "reason": "received"})
@@ -252,7 +255,10 @@ def unsettled(shop: RunningShop, ends: Collection[dict[str, Any]]) -> list[tuple
     found = []
     for end in ends:
         account = accounts.get(end["id"])
+        by_card = end["payment_method"] == "card"
         if account is None:
+            if by_card and end["status"] == "confirmed":
+                found.append((end["id"], "confirmed, and never asked for", Account(end["id"], 0, 0, 0, 0, 0, 0, 0)))
             continue
         total = int(Decimal(end["total_amount"]) * 100) if end["status"] == "confirmed" else 0
         paid = account.captured_minor - account.refunded_minor

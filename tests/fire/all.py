@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -52,7 +53,13 @@ def run(part: Part, seed: int | None, folder: Path) -> dict[str, Any]:
         command += ["--seed", str(seed)]
     print(f"== {part.title}: {part.shows}", flush=True)
     started = time.monotonic()
-    code = subprocess.run(command, cwd=ROOT).returncode
+    with subprocess.Popen(command, cwd=ROOT) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:  # It has shops to close, each of them several processes.
+            child.send_signal(signal.SIGINT)
+            child.wait(60)
+            raise
     found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     return found | {"title": part.title, "shows": part.shows, "took": time.monotonic() - started, "clean": code == 0}
 
@@ -88,6 +95,7 @@ def page(results: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="the same for every part; left out, each chooses and prints its own")
     parser.add_argument("--only", help="comma separated names of parts: model, matrix, soak, power, ...")

@@ -21,6 +21,7 @@ from db.models import OrderEventRow, OrderItemRow, OrderRow, PaymentRow
 from db.session import Database
 from payments.sandbox import Sandbox
 from payments.sandbox_store import Account
+from shop.errors import Unavailable
 from shop.orders import OPEN
 from shop.paying import WAITING
 from tasks import audit
@@ -236,11 +237,21 @@ def _audited(inbox: Inbox, database: Database) -> tuple[list[audit.Violation], i
     return found, rows
 
 
+AWAY = ["a store is away"]
+
+
 def unfinished(database_url: str, redis_url: str) -> list[str]:
     """What is still under way: accepted checkouts that wait, open orders, payments that are due. Empty: at rest.
 
-    Raises Unavailable while a store is away.
+    AWAY while a store cannot tell.
     """
+    try:
+        return _unfinished(database_url, redis_url)
+    except Unavailable:
+        return AWAY
+
+
+def _unfinished(database_url: str, redis_url: str) -> list[str]:
     database = Database(database_url)
     try:
         with closing(connect(redis_url)) as redis:

@@ -35,7 +35,7 @@ from shop.errors import Unavailable
 from tests.fire.checker import check
 from tests.fire.client import Log, LoggingShopper
 from tests.fire.disk import Disk, Loss, compiler
-from tests.fire.evidence import unfinished
+from tests.fire.evidence import AWAY, unfinished
 from tests.processes import RunningShop, Shopper
 from tests.servers import until
 from web.settings import ROOT
@@ -284,7 +284,11 @@ class PowerCuts:
         try:
             until(lambda: self.at_rest(database_url, redis_url), REST_SECONDS, "the shop to be at rest")
         except AssertionError:
-            found.append(f"not at rest after {REST_SECONDS} s: {unfinished(database_url, redis_url)[:5]}")
+            remains = unfinished(database_url, redis_url)
+            found.append(f"not at rest after {REST_SECONDS} s: {remains[:5]}")
+            if remains == AWAY:  # Then nobody else can be asked.
+                self.run.violations.append(f"after cut {self.run.cuts.total()}: {found[0]}")
+                return
         self.crowd.look_back(final=final)
         report = check(var_dir, database_url, redis_url, [self.place / "shoppers.log"])
         self.run.counts = report.counts

@@ -194,6 +194,18 @@ DAMAGES: dict[str, tuple[Plant, str, str]] = {
         "P1",
         "is still processing",
     ),
+    "a card order that no provider was asked for": (
+        lambda scene: scene.sql("DELETE FROM payments WHERE order_id = {approved}"),
+        "P5",
+        "is confirmed, and no provider was asked",
+    ),
+    "a payment that stands for a person": (
+        lambda scene: scene.sql(
+            "UPDATE payments SET status = 'stuck' WHERE order_id = {approved} AND kind = 'capture'"
+        ),
+        "P5",
+        "stands for a person",
+    ),
     "a payment that is still due": (
         lambda scene: scene.sql("UPDATE payments SET next_at = 1 WHERE order_id = {approved} AND kind = 'capture'"),
         "P5",

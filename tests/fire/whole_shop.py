@@ -5,6 +5,7 @@ When something is done is left to the shop (a job may die half-way); what become
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import shutil
 import sys
@@ -95,6 +96,7 @@ class InMemory:
             database.checkpoint()
             database.close()
             self._template.append(empty)
+            atexit.register(shutil.rmtree, empty.parent, ignore_errors=True)
         shutil.copy(self._template[0], folder / "shop.db")
         server = fakeredis.FakeServer()
         ours = fakeredis.FakeRedis(server=server, decode_responses=True)

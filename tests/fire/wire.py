@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.fire.client import Cart, LoggingShopper
-from tests.processes import Answer, Shopper
+from tests.processes import Answer, Shopper, refusal
 
 TIMEOUT_SECONDS = 60
 _lines = threading.local()
@@ -121,7 +121,7 @@ class QuickShopper(Shopper):
         else:
             open_lines[self.address] = line
         self.token = got.get("X-Session-Token") or self.token
-        return Answer(status, got, json.loads(answer or b"null"))
+        return Answer(status, got, json.loads(answer or b"null") if status < 400 else refusal(answer))
 
 
 @dataclass
