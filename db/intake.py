@@ -123,6 +123,7 @@ _INDEXES: Final = {
     "intake_faults": ("position",),
 }
 """There before the rows: nothing needs to be sorted later."""
+# A mapped class's __table__ is typed as any FromClause; these are tables.
 _PRODUCTS: Table = ProductRow.__table__  # type: ignore[assignment]
 _CATEGORIES: Table = Category.__table__  # type: ignore[assignment]
 _r, _v, _p = _rows.c, _verdicts.c, _PRODUCTS.c

@@ -18,12 +18,12 @@ _insert_movements = BulkInsert(StockMovementRow, "product_id", "kind", "quantity
 _insert_returns = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "order_id", "reason", "at", "actor")
 _open_ledgers = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "at", "actor")
 _take = BulkUpdate(
-    update(_PRODUCTS)  # type: ignore[arg-type]
+    update(_PRODUCTS)  # type: ignore[arg-type] # a Table, though typed as any FromClause
     .where(_PRODUCTS.c.id == bindparam("product"), _PRODUCTS.c.stock_quantity >= bindparam("units"))
     .values(stock_quantity=_PRODUCTS.c.stock_quantity - bindparam("units"))
 )
 _put_back = BulkUpdate(
-    update(_PRODUCTS)  # type: ignore[arg-type]
+    update(_PRODUCTS)  # type: ignore[arg-type] # a Table, though typed as any FromClause
     .where(_PRODUCTS.c.id == bindparam("product"))
     .values(stock_quantity=_PRODUCTS.c.stock_quantity + bindparam("units"))
 )
@@ -69,7 +69,7 @@ def move(session: Session, product_id: str, quantity: int, note: Note) -> tuple[
     None when there are too few. A quantity of 0 is a movement too. The product must exist.
     """
     left = session.scalar(
-        update(_PRODUCTS)  # type: ignore[arg-type]
+        update(_PRODUCTS)  # type: ignore[arg-type] # a Table, though typed as any FromClause
         .where(_PRODUCTS.c.id == product_id, _PRODUCTS.c.stock_quantity + quantity >= 0)
         .values(stock_quantity=_PRODUCTS.c.stock_quantity + quantity)
         .returning(_PRODUCTS.c.stock_quantity)

@@ -109,7 +109,7 @@ class Sandbox:
 
     def look_up(self, order_id: str, provider_id: str | None) -> State | Absent | NoAnswer:
         call = partial(Call, "look_up", None, order_id, provider_id, None, None)
-        return self._told(lambda books: self._found(books, order_id, provider_id), call)  # type: ignore[return-value]
+        return self._told(lambda books: self._found(books, order_id, provider_id), call)  # type: ignore[return-value] # only what this call can find
 
     def capture(self, provider_id: str, amount_minor: int, currency: str, key: str) -> Done | Refused | NoAnswer:
         move = partial(captured, amount_minor=amount_minor, currency=currency)
@@ -127,7 +127,7 @@ class Sandbox:
     def act(self, provider_id: str, approve: bool) -> State | Absent | NoAnswer:
         """The shopper's click at the provider: what the payment is then. Of no effect once that is decided."""
         call = partial(Call, "act", None, None, provider_id, None, None)
-        return self._told(lambda books: self._clicked(books, provider_id, approve), call)  # type: ignore[return-value]
+        return self._told(lambda books: self._clicked(books, provider_id, approve), call)  # type: ignore[return-value] # only what this call can find
 
     def payment(self, provider_id: str) -> Payment | None:
         """A payment as it stands in the books."""
