@@ -80,18 +80,20 @@ def test_a_second_writer_waits_for_the_first(sqlite: Database) -> None:
         assert session.get_one(CounterRow, "order_number").value == 1011
 
 
-def test_a_reader_does_not_wait_for_a_writer_and_sees_one_moment(sqlite: Database) -> None:
-    with sqlite.writing() as writer:
+def test_a_reader_does_not_wait_for_a_writer_and_sees_one_moment(database: Database) -> None:
+    with database.writing() as writer:
         writer.get_one(CounterRow, "order_number").value = 2000
         writer.flush()
-        with sqlite.reading() as reader:
+        with database.reading() as reader:
             assert reader.get_one(CounterRow, "order_number").value == 1000
 
-    with sqlite.reading() as reader:
+    with database.reading() as reader:
         assert reader.scalar(text("SELECT value FROM counters")) == 2000
-        with sqlite.writing() as writer:
+        with database.writing() as writer:
             writer.get_one(CounterRow, "order_number").value = 3000
         assert reader.scalar(text("SELECT value FROM counters")) == 2000
+    with database.reading() as reader:
+        assert reader.scalar(text("SELECT value FROM counters")) == 3000
 
 
 def test_a_reader_that_writes_after_all_fails_when_somebody_wrote_in_between(sqlite: Database) -> None:

@@ -541,11 +541,11 @@ MONEY_DAMAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "a reservation that was never given up": (
         (f"DELETE FROM payments WHERE {of(WRONG, 'void')}",),
-        ("P5 broken: order A: is failed and voided, but 1607 are still reserved",),
+        ("P5 broken: order A: is failed and voided, but 1608 are still reserved",),
     ),
     "a failed order that keeps its money": (
         (f"UPDATE payments SET captures = (1 = 1) WHERE {of(WRONG, 'authorize')}",),
-        ("P5 broken: order A: is failed and voided, but 1607 were taken",),
+        ("P5 broken: order A: is failed and voided, but 1608 were taken",),
     ),
     "a failed order that calls itself paid": (
         (f"UPDATE orders SET payment_status = 'captured' WHERE id = {DECLINED}",),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from db.session import make_engine
+from db.session import Database
 from shop.errors import CODES
 from tests.harness import ADDRESS, Client, Shop
 from web.sessions import HEADER
@@ -65,11 +66,13 @@ def address(**changes: Any) -> dict[str, Any]:
     return {**ADDRESS, **changes}
 
 
-def take_sql_away(shop: Shop) -> None:
-    """From here on the database file cannot be opened."""
-    away = make_engine("sqlite:////nowhere/at/all/shop.db")
+def take_sql_away(shop: Shop) -> Callable[[], None]:
+    """From here on the database file cannot be opened, until what this returns is called."""
+    kept = dict(vars(shop.database))
     shop.database.engine.dispose()
-    shop.database.engine, shop.database._writer = away, away.execution_options(writes=True)
+    away = Database("sqlite:////nowhere/at/all/shop.db")
+    vars(shop.database).update(vars(away))
+    return lambda: vars(shop.database).update(kept)
 
 
 def take_redis_away(redis: Redis) -> None:

@@ -44,10 +44,9 @@ def test_with_sql_away_carts_and_checkouts_go_on_from_the_stale_cache(stocked: S
 
 
 def test_with_sql_away_what_was_accepted_settles_once_it_is_back(stocked: Shop, shopper: Client) -> None:
-    engine, writer = stocked.database.engine, stocked.database._writer
-    take_sql_away(stocked)
+    bring_back = take_sql_away(stocked)
     order = ok(shopper.post("/api/checkout", json=CHECKOUT_BODY), 202)
-    stocked.database.engine, stocked.database._writer = engine, writer
+    bring_back()
 
     stocked.work_until_idle()
 
