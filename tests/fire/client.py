@@ -59,6 +59,7 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Of a problem."""
     retry_after: str | None = None
     order_id: str | None = None
+    """Of an intention: the order that is asked for or cancelled."""
     order_status: str | None = None
     total: str | None = None
     currency: str | None = None
@@ -180,10 +181,10 @@ class LoggingShopper:
         )
 
     def order(self, order_id: str, **headers: str) -> Answer:
-        return self.ask("GET", f"/api/orders/{order_id}", "order", headers=headers)
+        return self.ask("GET", f"/api/orders/{order_id}", "order", headers=headers, order_id=order_id)
 
     def cancel(self, order_id: str) -> Answer:
-        return self.ask("POST", f"/api/orders/{order_id}/cancel", "cancel", {})
+        return self.ask("POST", f"/api/orders/{order_id}/cancel", "cancel", {}, order_id=order_id)
 
     def orders(self, *, final: bool = False) -> list[str] | None:
         """The ids of the whole history; None when a page of it was refused. One entry for all pages."""
@@ -235,13 +236,22 @@ class LoggingShopper:
         key: str | None = None,
         product_id: str | None = None,
         quantity: int | None = None,
+        order_id: str | None = None,
         instead: dict[str, Any] | None = None,
     ) -> Answer:
         """A request, with its intention and its answer in the log; raises OSError when nobody answers."""
         self.begin()
         action = action or f"{method} {path}"
         before = self.seen if action in ("add", "set", "clear", "checkout") else None
-        asked = self._intend(action, key=key, product_id=product_id, quantity=quantity, before=before, body=instead)
+        asked = self._intend(
+            action,
+            key=key,
+            product_id=product_id,
+            quantity=quantity,
+            order_id=order_id,
+            before=before,
+            body=instead,
+        )
         told = Entry(n=asked.n, at=0, what="told", session=asked.session, action=action, key=key)
         told.product_id, told.quantity = product_id, quantity
         try:

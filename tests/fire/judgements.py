@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from payments.sandbox_store import Account
@@ -68,6 +68,20 @@ def _other_than_shown(evidence: Evidence, order: Order, requests: list[Request])
             shown = parse_amount(told.total, exponent(order.currency))
             if order.total_minor > shown:
                 yield f"costs {order.total_minor}, the shopper was shown {shown}"
+
+
+def found(evidence: Evidence) -> Findings:
+    """P1: from the moment it was accepted an order is there for its shopper."""
+    since = {
+        (request.asked.session, order_id): min(each.told.at for each in requests if each.told)
+        for order_id, requests in evidence.accepted.items()
+        for request in requests
+    }
+    for request in evidence.requests:
+        asked = request.asked
+        accepted_at = since.get((asked.session, asked.order_id or ""))
+        if request.status == 404 and asked.order_id and accepted_at is not None and accepted_at < asked.at:
+            yield _of_order(evidence, "P1", asked.order_id, f"was accepted, and {asked.action} was answered 404")
 
 
 def wanted(evidence: Evidence) -> Findings:
@@ -356,15 +370,34 @@ def _reachable(kind: str, now: str, to: str) -> bool:
 
 
 def _told_otherwise(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """What a shopper was told of an order can have become what it is."""
-    told: set[tuple[str, str]] = set()
-    for entry in evidence.entries:
-        if entry.order_id and entry.order_status:
-            told.add((entry.order_id, entry.order_status))
-    for order_id, status in sorted(told):
+    """What a shopper was told of an order can have become what they were told later, and what it is."""
+    told: dict[str, list[Request]] = defaultdict(list)
+    for request in evidence.requests:
+        if request.told and request.told.order_id and request.told.order_status:
+            told[request.told.order_id].append(request)
+    for order_id, requests in sorted(told.items()):
+        for earlier, later in _backwards(requests):
+            yield f"was told to be {earlier}, and later {later}", order_id
         order = evidence.orders.get(order_id)
-        if order and status != order.status and not _becomes(status, order.status):
-            yield f"is {order.status}, and the shopper was told {status}", order_id
+        for status in sorted({request.told.order_status or "" for request in requests if request.told}):
+            if order and status != order.status and not _becomes(status, order.status):
+                yield f"is {order.status}, and the shopper was told {status}", order_id
+
+
+def _backwards(requests: Sequence[Request]) -> Iterator[tuple[str, str]]:
+    """Pairs of states that were told in this order, the first before the second was asked for, and cannot follow.
+
+    Without checkouts: a replay repeats what the first one was told.
+    """
+    requests = [request for request in requests if request.asked.action != "checkout"]
+    told = sorted((request.told for request in requests if request.told), key=lambda entry: entry.at)
+    known, position = "", 0
+    for request in sorted(requests, key=lambda request: request.asked.at):
+        while position < len(told) and told[position].at < request.asked.at:
+            known, position = told[position].order_status or "", position + 1
+        now = request.told.order_status if request.told else None
+        if known and now and known != now and not _becomes(known, now):
+            yield known, now
 
 
 def _becomes(now: str, to: str) -> bool:
@@ -385,6 +418,7 @@ def honest(evidence: Evidence) -> Findings:
 JUDGEMENTS: dict[str, Callable[[Evidence], Findings]] = {
     "the audit": audited,
     "accepted checkouts": accepted,
+    "orders that are found": found,
     "orders that were wanted": wanted,
     "replays": replayed,
     "orders of one's own": own,

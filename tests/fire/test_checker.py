@@ -80,7 +80,10 @@ class Scene:
         action = fields.pop("action", "order")
         final = fields.pop("final", False)
         at = self.entries[-1].at + 1
-        self.entries.append(Entry(n=n, at=at, what="ask", session=session, action=action, final=final))
+        asked_for = fields.pop("asked_for", None)
+        self.entries.append(
+            Entry(n=n, at=at, what="ask", session=session, action=action, final=final, order_id=asked_for)
+        )
         self.entries.append(Entry(n=n, at=at, what="told", session=session, action=action, **{"status": 200, **fields}))
 
 
@@ -352,6 +355,19 @@ DAMAGES: dict[str, tuple[Plant, str, str]] = {
         lambda scene: scene.told("invoice", order_id=scene.orders["invoice"], order_status="failed"),
         "timeline",
         "is confirmed, and the shopper was told failed",
+    ),
+    "an order that was told to be over, and then open": (
+        lambda scene: (
+            scene.told("invoice", order_id=scene.orders["invoice"], order_status="confirmed"),
+            scene.told("invoice", order_id=scene.orders["invoice"], order_status="pending"),
+        ),
+        "timeline",
+        "was told to be confirmed, and later pending",
+    ),
+    "an accepted order that is not found": (
+        lambda scene: scene.told("invoice", asked_for=scene.orders["invoice"], status=404, code="order_not_found"),
+        "P1",
+        "was accepted, and order was answered 404",
     ),
     "a server's error": (lambda scene: scene.told("invoice", status=500), "P8", "was answered 500"),
     "a 503 that does not say when to come back": (
