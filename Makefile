@@ -11,7 +11,7 @@ help:
 	@echo "make cover   every test, and which branches none of them takes (twice the time)"
 	@echo "make check   lint, types and import rules"
 	@echo "make bench   what we promise about speed"
-	@echo "make fire    the proof: kills, power cuts, floods, models; writes docs/proof.md (about an hour)"
+	@echo "make fire    the proof: kills, power cuts, floods, models; writes docs/proof.md (about 50 minutes)"
 	@echo "make fire-short   its short forms, as tests"
 	@echo "make clean   forget the virtual environment (never the data in var/)"
 

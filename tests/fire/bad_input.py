@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -396,6 +397,7 @@ def by_hand(sent: BadInput) -> None:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # So that what is running is closed.
     parser = argparse.ArgumentParser(prog="python -m tests.fire.bad_input", description=__doc__.split("\n")[0])
     parser.add_argument("--long", action="store_true", help=f"at least {LEAST_GENERATED} generated requests")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))

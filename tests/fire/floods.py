@@ -358,6 +358,7 @@ def run(folder: Path, sizes: Sizes, seed: int) -> Floods:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # So that what is running is closed.
     parser = argparse.ArgumentParser(prog="python -m tests.fire.floods", description=__doc__.split("\n")[0])
     parser.add_argument("--long", action="store_true", help=f"{LONG} in place of {SHORT}")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))

@@ -86,6 +86,8 @@ def play_all(ground: Ground, wanted: Sequence[Case]) -> tuple[list[Result], list
         ground.open()
         for case in wanted:
             results.append(play(ground, case))
+            if len(results) % 50 == 0:
+                print(f"{ground.folder.name}: {len(results)} of {len(wanted)} cases", flush=True)
             if wrong := results[-1].wrong:
                 print(f"FAILED {case.name}: {wrong}", flush=True)
         ground.rest()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 import traceback
@@ -38,7 +39,7 @@ class Size:
     seconds: float
 
 
-SHORT, LONG = Size(40, 25, 0), Size(50, 50, 540)
+SHORT, LONG = Size(40, 25, 0), Size(50, 50, 300)
 
 
 def run(seed_: int, size: Size, shrink: bool = True) -> None:
@@ -91,8 +92,9 @@ def rounds(first_seed: int, size: Size, shrink: bool) -> Iterator[tuple[int, str
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # So that what is running is closed.
     parser = argparse.ArgumentParser(prog="python -m tests.fire.model", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="rounds for nine minutes")
+    parser.add_argument("--long", action="store_true", help="rounds for five minutes")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--examples", type=int, help="of a round")
     parser.add_argument("--steps", type=int, help="of an example")

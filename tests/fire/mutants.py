@@ -279,6 +279,7 @@ def check(tried: Sequence[Mutant], seed: int, jobs: int = 2) -> Iterator[Verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # So that what is running is closed.
     parser = argparse.ArgumentParser(prog="python -m tests.fire.mutants", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--long", action="store_true", help=f"try every bug; else {', '.join(QUICK)}")
     parser.add_argument("--case", action="append", help="try this bug; may be given several times")

@@ -381,6 +381,7 @@ def why_not() -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # So that what is running is closed.
     parser = argparse.ArgumentParser(prog="python -m tests.fire.power", description=__doc__)
     parser.add_argument("--long", action="store_true", help=f"{LONG_CUTS} cuts, and then in shops that do not sync")
     parser.add_argument("--cuts", type=int, help="another number of cuts")

@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -54,7 +55,7 @@ class Plan:
     bad_line: bool
 
 
-LONG = (Plan(70, 280, bad_line=False), Plan(60, 240, bad_line=True))
+LONG = (Plan(60, 200, bad_line=False), Plan(50, 170, bad_line=True))
 SHORT = (Plan(18, 26, bad_line=False), Plan(12, 18, bad_line=True))
 
 
@@ -263,6 +264,7 @@ def say(message: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # So that what is running is closed.
     parser = argparse.ArgumentParser(prog="python -m tests.fire.soak", description=__doc__)
     parser.add_argument("--long", action="store_true", help="at least 100 kills instead of 30")
     parser.add_argument("--seed", type=int, help="of the dice; chosen and printed if not given")
