@@ -146,7 +146,7 @@ class Filler:
 
     def __init__(self, products: int, orders: int, seed: int, rules: Rules) -> None:
         self.random = random.Random(seed)
-        self.products = [_product(number) for number in range(products)]
+        self.products = [made_up(number) for number in range(products)]
         self.stock = {product.id: REFILL for product in self.products}
         self.orders = orders
         self.number = 1000
@@ -288,7 +288,7 @@ class Filler:
             self.rows.items.append((order.id, position, line.product_id, line.sku, line.name, *amounts))
 
 
-def _product(number: int) -> Product:
+def made_up(number: int) -> Product:
     name = f"{WORDS[number % 10]} {THINGS[number // 10 % 10]} {number}"
     return Product(
         id=f"product-{number}",
@@ -388,7 +388,7 @@ def _without_indexes(database: Database) -> Iterator[None]:
             connection.exec_driver_sql(f"DROP INDEX {name}")
     if database.is_sqlite():
         # Nothing of this file is worth a wait for the disk before it is whole.
-        _relax(database, synchronous="OFF", foreign_keys="OFF", cache_size="-131072")
+        relax(database, synchronous="OFF", foreign_keys="OFF", cache_size="-131072")
     yield
     with database.engine.execution_options(writes=True).begin() as connection:
         if connection.dialect.name == "postgresql":
@@ -396,7 +396,7 @@ def _without_indexes(database: Database) -> Iterator[None]:
         for statement in indexes.values():
             connection.exec_driver_sql(statement)
     if database.is_sqlite():
-        _relax(database, synchronous="FULL", foreign_keys="ON")
+        relax(database, synchronous="FULL", foreign_keys="ON")
         database.checkpoint()
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
@@ -416,7 +416,7 @@ def _indexes(connection: Connection) -> dict[str, str]:
     return {row[0]: row[1] for row in connection.exec_driver_sql(query)}
 
 
-def _relax(database: Database, **pragmas: str) -> None:
+def relax(database: Database, **pragmas: str) -> None:
     """Set up the one connection that the filling uses."""
     with database.engine.connect() as connection:
         raw = connection.connection.driver_connection

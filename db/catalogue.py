@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import stock
 from db.models import Category, ProductRow, StockMovementRow, as_json
+from db.planner import unindexed
 from db.products import escaped
 from db.session import CATALOGUE_KEY, take_turns
 from shop.catalogue import LOW_STOCK, Draft
@@ -67,7 +68,7 @@ class Filter:
             # Word for word what the index ix_products_low_stock says of itself.
             found.append(ProductRow.stock_quantity <= ProductRow.low_stock_threshold)
         if self.category_id is not None:
-            column = _unindexed(ProductRow.category_id) if self.low_stock else ProductRow.category_id
+            column = unindexed(ProductRow.category_id) if self.low_stock else ProductRow.category_id
             found.append(column == self.category_id)
         if self.sku is not None:
             found.append(ProductRow.sku == self.sku)
@@ -102,7 +103,7 @@ def listed(wanted: Filter, sort: str, limit: int, after: tuple[Any, str] | None 
     query = query.order_by(*keys)
     if wanted.is_active is not None:
         # An equality draws SQLite to whatever index begins with it, away from the one that sorts.
-        active = ProductRow.is_active if name in _BY_ACTIVITY else _unindexed(ProductRow.is_active)
+        active = ProductRow.is_active if name in _BY_ACTIVITY else unindexed(ProductRow.is_active)
         return query.where(active == wanted.is_active)
     if name not in _BY_ACTIVITY:
         return query
@@ -111,11 +112,6 @@ def listed(wanted: Filter, sort: str, limit: int, after: tuple[Any, str] | None 
     both = union_all(*halves).subquery()
     order = (both.c[name], both.c.id)
     return select(both).order_by(*(key.desc() for key in order) if falls else order).limit(limit)
-
-
-def _unindexed(column: Any) -> ColumnElement[Any]:
-    """The same value, in a form for which no index is looked for."""
-    return func.coalesce(column, column)
 
 
 def count(session: Session, wanted: Filter) -> int:

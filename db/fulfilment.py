@@ -159,7 +159,10 @@ def tell(session: Session, order: OrderRow, stage: str, detail: str | None, act:
 def came_back(session: Session, order_id: str) -> dict[str, int]:
     """Units that an order gave back already, of each product of which any did."""
     query = select(StockMovementRow.product_id, func.sum(StockMovementRow.quantity)).where(
-        StockMovementRow.order_id == order_id, StockMovementRow.kind.in_(("released", "returned"))
+        # The ledger's unique key begins with the product: without one, all of it would be read.
+        StockMovementRow.product_id.in_(select(OrderItemRow.product_id).where(OrderItemRow.order_id == order_id)),
+        StockMovementRow.order_id == order_id,
+        StockMovementRow.kind.in_(("released", "returned")),
     )
     return {row[0]: int(row[1]) for row in session.execute(query.group_by(StockMovementRow.product_id))}
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -97,11 +98,9 @@ class ProductRow(Base):
         CheckConstraint("price_minor >= 0", name="price_not_negative"),
         CheckConstraint("weight_grams >= 0", name="weight_not_negative"),
         CheckConstraint("low_stock_threshold >= 0", name="low_stock_threshold_not_negative"),
-        # One for each filter and sort of a shopper's list, with the id as the last key.
-        Index("ix_products_active_price", "is_active", "price_minor", "id"),
+        # For the merchant's list, with the id as the last key; the shopper's has a table of its own: ListedRow.
         Index("ix_products_active_name", "is_active", "name", "id"),
         Index("ix_products_active_created", "is_active", "created_at", "id"),
-        Index("ix_products_category_price", "category_id", "is_active", "price_minor", "id"),
         Index("ix_products_category_created", "category_id", "is_active", "created_at", "id"),
         Index("ix_products_group", "group_id", "id"),
         # What is running low: nothing else is in it, so that it costs next to nothing.
@@ -136,6 +135,64 @@ class ProductRow(Base):
     description_html: Mapped[str | None] = mapped_column(Text)
     """The description as sanitized HTML, where the merchant wrote one; `description` is its plain text."""
     low_stock_threshold: Mapped[int] = mapped_column(Whole, server_default=text("5"))
+
+
+SEARCH_INDEXES = frozenset({"product_search", "ix_product_words_words"})
+"""What only one of the databases has: SQLite its FTS5 table over `product_words`, PostgreSQL a GIN index on it."""
+
+
+class ListedRow(Base):
+    """What lists look at of a product. Triggers keep it, so that whoever writes products keeps lists right.
+
+    Apart from the products, so that a sale has none of these indexes to write. No foreign key: it could
+    only ask what the triggers see to.
+    """
+
+    __tablename__ = "listed_products"
+    __table_args__ = (
+        # One for each sort, within a shelf, and within a category's shelf, with the id as the last key. What stands
+        # behind it is looked at on the way, without a look at the row.
+        Index("ix_listed_products_price", "shelf", "price_minor", "product_id", "group_id"),
+        Index("ix_listed_products_name", "shelf", "name", "product_id", "price_minor", "group_id"),
+        Index("ix_listed_products_created", "shelf", "created_at", "product_id", "price_minor", "group_id"),
+        Index("ix_listed_products_category_price", "category_id", "shelf", "price_minor", "product_id", "group_id"),
+        Index(
+            "ix_listed_products_category_name",
+            *("category_id", "shelf", "name", "product_id", "price_minor", "group_id"),
+        ),
+        Index(
+            "ix_listed_products_category_created",
+            *("category_id", "shelf", "created_at", "product_id", "price_minor", "group_id"),
+        ),
+        Index(
+            "ix_listed_products_group",
+            "group_id",
+            "product_id",
+            sqlite_where=text("group_id IS NOT NULL"),
+            postgresql_where=text("group_id IS NOT NULL"),
+        ),
+        STRICT,
+    )
+
+    number: Mapped[int] = mapped_column(Whole, primary_key=True)
+    product_id: Mapped[str] = mapped_column(Text, unique=True)
+    category_id: Mapped[int] = mapped_column(Integer)
+    price_minor: Mapped[int] = mapped_column(Whole)
+    name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[int] = mapped_column(Whole)
+    group_id: Mapped[str | None] = mapped_column(Text)
+    shelf: Mapped[int] = mapped_column(Integer)
+    """1: in stock; 0: sold out; -1: not active."""
+
+
+class WordsRow(Base):
+    """The words by which a product is found (shop.search), under its number in the list. Triggers keep it."""
+
+    __tablename__ = "product_words"
+    __table_args__ = (STRICT,)
+
+    number: Mapped[int] = mapped_column(Whole, primary_key=True, autoincrement=False)
+    words: Mapped[str] = mapped_column(Text().with_variant(TSVECTOR(), "postgresql"))
 
 
 class OrderRow(Base):

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, UnaryExpression, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, load_only
-from sqlalchemy.sql.operators import custom_op
 
 from db.models import OrderItemRow, OrderRow
+from db.planner import hidden
 from shop.orders import can_be
 
 FEW = 4000
@@ -117,7 +117,7 @@ def _seen(name: str, lead: str, *, hide: bool) -> Column:
     """A column as the planner may see it: with its index if that is in the lead, or one that has it behind."""
     column: Column = getattr(OrderRow, name)
     leads = {"created_at": (*_UNIQUE, *_EQUAL), "total_minor": _UNIQUE}.get(name, ())
-    return column if not hide or lead in (name, *leads) else _hidden(column)
+    return column if not hide or lead in (name, *leads) else hidden(column)
 
 
 def _created(wanted: Filter, column: Column) -> list[ColumnElement[bool]]:
@@ -137,13 +137,8 @@ def _has(product_id: str, *, first: bool, hide: bool) -> ColumnElement[bool]:
     item = OrderItemRow
     if first:
         return OrderRow.id.in_(select(item.order_id).where(item.product_id == product_id))
-    order_id: Column = _hidden(OrderRow.id) if hide else OrderRow.id
+    order_id: Column = hidden(OrderRow.id) if hide else OrderRow.id
     return exists().where(item.product_id == product_id, item.order_id == order_id).correlate(OrderRow)
-
-
-def _hidden(column: Any) -> ColumnElement[Any]:
-    """A column whose indexes SQLite's planner must not consider, by its unary plus."""
-    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 # ---------------------------------------------------------------- which index leads

@@ -15,8 +15,10 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from db.lookups import Look
 from db.models import CounterRow
 from shop.errors import BadSettings, Unavailable
+from shop.search import product_words
 
 try:
     import pysqlite3.dbapi2 as _newer_sqlite
@@ -35,6 +37,7 @@ LOCK_KEY = 0x0CECA47
 """PostgreSQL's advisory lock for migrating and seeding."""
 CATALOGUE_KEY = 0x0CECA48
 """The one for whoever makes or names categories, taken before any row: an import, or the merchant's API."""
+AWAY = "The order store is away for a moment."
 READ_ONLY = "25006"
 """PostgreSQL's word for a write to a server that is not, or not any more, the primary."""
 
@@ -63,6 +66,25 @@ class Database:
     def reading(self) -> Iterator[Session]:
         with database_errors(), Session(self._reader, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def looking(self) -> Iterator[Look]:
+        """As `reading`, for lookups alone (db.lookups): nothing of SQLAlchemy's but its pool."""
+        with database_errors():
+            if not self.is_sqlite():
+                with self._reader.connect() as connection:
+                    yield Look(connection.dialect, lambda text, values: connection.exec_driver_sql(text, values).all())
+                return
+            try:
+                # closing: the pool ends the transaction.
+                with closing(self.engine.raw_connection()) as pooled:
+                    cursor = pooled.cursor()
+                    cursor.execute("BEGIN")
+                    yield Look(self.engine.dialect, lambda text, values: cursor.execute(text, values).fetchall())
+            except SQLITE.DatabaseError as error:
+                if isinstance(error, SQLITE.OperationalError) or type(error) is SQLITE.DatabaseError:
+                    raise Unavailable(AWAY) from error
+                raise
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -128,13 +150,13 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise Unavailable("The order store is away for a moment.") from error
+        raise Unavailable(AWAY) from error
     except DBAPIError as error:
         read_only = getattr(error.orig, "sqlstate", None) == READ_ONLY
         # The plain class: the file is damaged or no database at all. Its subclasses speak of one statement.
         damaged = type(error) is DatabaseError
         if error.connection_invalidated or read_only or damaged:
-            raise Unavailable("The order store is away for a moment.") from error
+            raise Unavailable(AWAY) from error
         raise
 
 
@@ -190,6 +212,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
     # SQLite's own knows only a to z: a search for "Éclair" would not find it.
     connection.create_function("lower", 1, str.lower, deterministic=True)
+    connection.create_function("search_words", 3, product_words, deterministic=True)
 
 
 def _begin_sqlite(connection: Connection) -> None:

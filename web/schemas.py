@@ -187,7 +187,11 @@ class ProductsQuery(Query):
     min_price: MoneyIn | None = None
     max_price: MoneyIn | None = None
     available: bool | None = None
-    q: Line100 | None = Field(None, description="Words that name, description or SKU must all contain.")
+    q: Line100 | None = Field(
+        None,
+        description="Words of name, description or SKU: all of them, whatever case and accents; the last may be "
+        "unfinished. A SKU with a digit in it finds that product alone.",
+    )
     sort: Literal["price", "-price", "name", "-created_at"] = "-created_at"
     facets: Annotated[str, Field(max_length=60), AfterValidator(_facets)] | None = Field(
         None, description="Any of `category,price,availability`, comma separated."
@@ -241,6 +245,7 @@ class CategoryOut(Out):
     name: str
     description: str
     product_count: int
+    product_count_exact: bool = Field(description="`false`: it is not counted to its end, there may be more.")
 
 
 class CategoriesOut(Out):
@@ -316,8 +321,11 @@ class ProductOut(Out):
 class PageOut(Out):
     per_page: int
     page: int | None = Field(description="None when paged by cursor.")
-    total: int | None = Field(description="Entries in all; None when not asked for.")
-    pages: int | None
+    total: int | None = Field(description="Entries in all, as far as `total_exact`; None when not asked for.")
+    total_exact: bool | None = Field(
+        None, description="`false`: a long list is not counted to its end, there are more."
+    )
+    pages: int | None = Field(description="None without an exact total.")
     next_cursor: str | None = Field(description="None on the last page.")
 
 
@@ -342,6 +350,7 @@ class FacetsOut(Out):
     category: list[CategoryFacet] | None = None
     price: list[PriceFacet] | None = None
     availability: AvailabilityFacet | None = None
+    exact: bool = Field(description="`false`: large numbers are not counted to their end, there may be more.")
 
 
 class ProductsOut(Out):

@@ -69,8 +69,9 @@ def test_a_confirmed_order_is_written_with_lines_timeline_and_movements(database
         ]
         stages = [(event.seq, event.stage, event.at) for event in orders.timeline(session, wanted.order_id)]
         assert stages == [(1, "accepted", AT), (2, "stock_taken", AT + 5), (3, "confirmed", AT + 5)]
-        assert {i: products.load(session, [i])[i].stock_quantity for i in ("MUG", "CUP")} == {"MUG": 8, "CUP": 9}
         assert stock.ledger_balance(session, "MUG") == 8
+    with database.looking() as look:
+        assert {i: products.load(look, [i])[i].stock_quantity for i in ("MUG", "CUP")} == {"MUG": 8, "CUP": 9}
 
 
 def test_a_failed_order_is_written_with_its_reason_and_takes_nothing(database: Database, shelve: Shelve) -> None:
@@ -230,8 +231,8 @@ def test_more_than_there_is_cannot_be_taken(database: Database, shelve: Shelve, 
     with pytest.raises(stock.Oversold), database.writing() as session:
         stock.take(session, units, [])
 
-    with database.reading() as session:
-        assert {p.id: p.stock_quantity for p in products.load(session, ["MUG", "CUP"]).values()} == {"MUG": 2, "CUP": 2}
+    with database.looking() as look:
+        assert {p.id: p.stock_quantity for p in products.load(look, ["MUG", "CUP"]).values()} == {"MUG": 2, "CUP": 2}
 
 
 def test_taking_nothing_is_harmless(database: Database, shelve: Shelve) -> None:
@@ -318,5 +319,5 @@ def test_writers_that_want_the_same_rows_in_any_order_take_turns(postgresql: Dat
 
     at_once(8, sell)
 
-    with postgresql.reading() as session:
-        assert {row.id: row.stock_quantity for row in products.load(session, "ACF").values()} == dict.fromkeys("ACF", 8)
+    with postgresql.looking() as look:
+        assert {row.id: row.stock_quantity for row in products.load(look, "ACF").values()} == dict.fromkeys("ACF", 8)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from db import product_list
 from db.models import Category
 from tests.harness import Client, Shop
 from tests.web.answers import add, ok, problem
@@ -69,8 +70,11 @@ def listed(shopper: Client, query: str = "") -> list[str]:
         ("q=iron+eggs", ["pan"]),
         ("q=iron+mug", []),
         ("q=100%25", ["pan"]),
-        ("q=_", ["pad"]),
-        ("q=%25", ["pan"]),
+        ("q=week_pad", ["pad"]),
+        ("q=enamel+m", ["mug"]),
+        ("q=mu+enamel", []),
+        ("q=_", []),
+        ("q=%25", []),
         ("q=%5C", []),
         ("q='%20OR%201%3D1", []),
         ("category=Paper&available=true&max_price=12&q=week", ["pad"]),
@@ -90,10 +94,22 @@ def test_the_total_counts_what_the_filter_lets_through(shelves: Shop, visitor: C
     assert page["pages"] is None
 
 
+def test_a_long_list_says_that_it_was_not_counted_to_its_end(
+    shelves: Shop, visitor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product_list, "MOST_COUNTED", 4)
+
+    page = ok(visitor.get("/api/products?per_page=2"))["page"]
+
+    assert (page["total"], page["total_exact"], page["pages"]) == (4, False, None)
+    assert page["next_cursor"] is not None
+
+
 def test_a_search_ignores_case_beyond_ascii_too(shop: Shop, shopper: Client) -> None:
     shop.product("eclair", name="Éclair au café", description="À manger")
 
     assert listed(shopper, "q=Éclair") == ["eclair"]
+    assert listed(shopper, "q=ECLAIR+cafe") == ["eclair"]
 
 
 def test_a_category_is_found_by_its_name_beyond_ascii_too(shop: Shop, shopper: Client) -> None:
@@ -150,7 +166,14 @@ def test_a_page_beyond_the_last_is_empty(shelves: Shop, visitor: Client) -> None
     found = ok(visitor.get("/api/products?page=10000&per_page=100"))
 
     assert found["items"] == []
-    assert found["page"] == {"per_page": 100, "page": 10000, "total": 5, "pages": 1, "next_cursor": None}
+    assert found["page"] == {
+        "per_page": 100,
+        "page": 10000,
+        "total": 5,
+        "total_exact": True,
+        "pages": 1,
+        "next_cursor": None,
+    }
 
 
 # ---------------------------------------------------------------- groups and facets
@@ -191,7 +214,12 @@ def test_facets_come_only_when_asked_for(shelves: Shop, visitor: Client) -> None
     assert ok(visitor.get("/api/products"))["facets"] is None
 
     facets = ok(visitor.get("/api/products?facets=availability"))["facets"]
-    assert facets == {"category": None, "price": None, "availability": {"available": 4, "all": 5}}
+    assert facets == {
+        "category": None,
+        "price": None,
+        "availability": {"available": 4, "all": 5},
+        "exact": True,
+    }
 
 
 # ---------------------------------------------------------------- details
@@ -255,9 +283,9 @@ def test_an_unknown_product_is_a_problem(shop: Shop, shopper: Client) -> None:
 
 def test_categories_count_what_a_shopper_sees(shelves: Shop, visitor: Client) -> None:
     assert ok(visitor.get("/api/categories"))["items"] == [
-        {"id": 3, "name": "Empty", "description": "", "product_count": 0},
-        {"id": 1, "name": "Kitchen", "description": "To cook.", "product_count": 3},
-        {"id": 2, "name": "Paper", "description": "To write.", "product_count": 2},
+        {"id": 3, "name": "Empty", "description": "", "product_count": 0, "product_count_exact": True},
+        {"id": 1, "name": "Kitchen", "description": "To cook.", "product_count": 3, "product_count_exact": True},
+        {"id": 2, "name": "Paper", "description": "To write.", "product_count": 2, "product_count_exact": True},
     ]
 
 
