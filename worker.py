@@ -1,12 +1,12 @@
 """The worker: one process per queue, each with its upkeep clock; a dead one is started again.
 
-`python worker.py` serves all queues, `python worker.py checkout` only that one. The parent keeps
-nothing open that a fork could share: no connection, no thread.
+`python worker.py` serves all queues, `python worker.py checkout` only those of settling, one for each of
+SETTLE_SHARDS, and `python worker.py checkout-2` only the third of them. The parent keeps nothing open that
+a fork could share: no connection, no thread.
 """
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -30,8 +30,8 @@ from shop.errors import BadSettings
 from shop.rules import Rules
 from tasks import runtime
 from tasks.failpoints import arm_from_environment
-from tasks.processes import die_with_parent, fail
-from tasks.queues import PAYMENTS, QUEUES, Bell, OurJob, connect_queue, open_queue
+from tasks.processes import die_with_parent, fail, spare_the_collector
+from tasks.queues import PAYMENTS, Bell, OurJob, checkout_queues, connect_queue, open_queue, queues_of
 from tasks.upkeep import Upkeep
 from web.log import configure_logging
 from web.providers import check_providers, connect_providers
@@ -43,6 +43,7 @@ LONGEST_DELAY_SECONDS = 1.0
 STEADY_SECONDS = 10.0
 """A process that lived this long is started again without delay."""
 STOP_SECONDS = 1.5
+AWAKE_SECONDS = 0.5
 
 log = structlog.get_logger()
 fork = multiprocessing.get_context("fork")
@@ -62,7 +63,13 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
     redis = connect(settings.redis_url)
     open_rq = open_queue(queue, connect_queue(settings.redis_url, retries=50))
     work = runtime.Runtime(
-        inbox=Inbox(redis, rules.cart.lifetime_seconds, queue),
+        inbox=Inbox(
+            redis,
+            rules.cart.lifetime_seconds,
+            queue,
+            settings.settle_shards,
+            own=checkout_queues(settings.settle_shards).get(queue),
+        ),
         database=Database(settings.database_url, pool_size=2),
         rules=rules,
         bell=Bell(open_rq),
@@ -70,6 +77,7 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
         now=now_ms,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         settle_batch=settings.settle_batch,
+        awake_seconds=AWAKE_SECONDS,
         providers=connect_providers(settings, rules) if queue == PAYMENTS else {},
         public_url=settings.public_url,
     )
@@ -92,17 +100,6 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
     stop.set()
     clock.join(timeout=1.0)
     upkeep.leave()
-
-
-def spare_the_collector() -> None:
-    """Let the garbage collector look at new objects only, and seldom.
-
-    A settlement makes thousands of objects without cycles; looking through all of them and all the
-    modules again and again took a seventh of its time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
 
 
 @dataclass
@@ -173,12 +170,11 @@ def end(children: list[Child]) -> None:
             process.join()
 
 
-def main(queues: list[str]) -> None:
+def main(words: list[str]) -> None:
     try:
         settings = read_settings()
         rules = read_rules(settings.shop_file)
-        if unknown := set(queues) - set(QUEUES):
-            raise BadSettings(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(QUEUES)}")
+        queues = queues_of(settings.settle_shards, words)
         check_providers(settings, rules)
         Database(settings.database_url).close()
         with connect(settings.redis_url) as redis:
@@ -190,7 +186,7 @@ def main(queues: list[str]) -> None:
     configure_logging(settings.log_level, "worker")
     if warning := sqlite_warning():
         log.warning("sqlite.unsafe", detail=warning)
-    supervise([Child(queue, settings, rules) for queue in queues or QUEUES])
+    supervise([Child(queue, settings, rules) for queue in queues])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The inbox: accepted checkouts from the moment they are promised until they are settled.
 
 An id enters by the accept script and leaves only after the commit that settled it, so whatever
-dies in between finds it here again.
+dies in between finds it here again. The inbox may be cut into shards (carts.shards), so that several
+workers settle at once; one shard is the inbox as a whole.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from carts import keys
 from carts.ahead import Ahead
 from carts.connection import answers, redis_errors, script
 from carts.products import OLDEST
+from carts.shards import CHECKOUT, MOST_SHARDS, queue_of, shard_of
 from shop.checkout import Checkout
 
 IDEMPOTENCY_SECONDS = 24 * 3600
 SNAPSHOT_SECONDS = 7 * 24 * 3600
 DOORBELL_MS = 1000
 LEASE_MS = 1000
+STRAY_SECONDS = 1.0
+SILENT_SECONDS = 10.0
+"""A checkout that has waited for the first, in a shard whose workers have been silent for the second, is adopted."""
+ADOPTED_AT_ONCE = 1000
 _READ = msgspec.json.Decoder(Checkout)
 _WRITE = msgspec.json.Encoder()
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -38,11 +44,12 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The checkout is on disk. `ring`: nobody has rung the worker since it last answered."""
+    """The checkout is on disk. `ring`: nobody has rung the worker of its shard since that last answered."""
 
     order_id: str
     at: int
     ring: bool
+    shard: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,14 @@ class Mismatch:
     """This key was used for another request, which made that order."""
 
     order_id: str
+
+
+def used_for(used: str, fingerprint: str) -> Replayed | Mismatch | None:
+    """What an idempotency key was used for before (carts.store.SeenCart.used), or None."""
+    order_id, _, seen = used.partition(" ")
+    if not order_id:
+        return None
+    return Replayed(order_id) if seen == fingerprint else Mismatch(order_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +136,36 @@ class Snapshot:
 
 
 class Inbox:
-    """Accepted checkouts. Every method may raise Unavailable."""
+    """Accepted checkouts. Every method may raise Unavailable.
 
-    def __init__(self, redis: Redis, cart_lifetime_seconds: int, queue: str = "checkout") -> None:
+    `queue` names the doorbell and the lease. New checkouts are spread over `shards`; a worker serves the one
+    of them that is its own, everybody else looks at all.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        cart_lifetime_seconds: int,
+        queue: str = CHECKOUT,
+        shards: int = 1,
+        own: int | None = None,
+    ) -> None:
         self._redis = answers(redis)
         self._cart_lifetime_seconds = cart_lifetime_seconds
         self._queue = queue
+        self._shards = shards
+        self._own = own or 0
+        self._seen = [keys.inbox(shard) for shard in (range(MOST_SHARDS) if own is None else [own])]
         self._accept = redis.register_script(script("accept"))
         self._peek = redis.register_script(script("peek"))
         self._settled = redis.register_script(script("settled"))
         self._renew = redis.register_script(_RENEW)
         self._release = redis.register_script(_RELEASE)
+        self._adopt = redis.register_script(script("adopt"))
 
     def accept(self, checkout: Checkout) -> Answer:
         """Claim the session's cart for a checkout, durably and at most once; see lua/accept.lua."""
+        shard = shard_of(checkout.order_id, self._shards)
         key, session_id, order_id = checkout.idempotency_key, checkout.session_id, checkout.order_id
         with redis_errors():
             answer = self._accept(
@@ -143,8 +174,8 @@ class Inbox:
                     keys.idempotency(session_id, key or ""),
                     keys.accepted(order_id),
                     keys.claimed_cart(order_id),
-                    keys.inbox(),
-                    keys.doorbell(self._queue),
+                    keys.inbox(shard),
+                    keys.doorbell(queue_of(shard)),
                     keys.open_orders(session_id),
                     keys.checked_out(session_id),
                 ],
@@ -159,15 +190,7 @@ class Inbox:
                     DOORBELL_MS,
                 ],
             )
-        return _answer(answer)
-
-    def replay(self, session_id: str, key: str, fingerprint: str) -> Replayed | Mismatch | None:
-        """What this key was used for before, or None."""
-        with redis_errors():
-            seen, order_id = self._redis.hmget(keys.idempotency(session_id, key), ["fingerprint", "order_id"])
-        if seen is None or order_id is None:
-            return None
-        return Replayed(order_id) if seen == fingerprint else Mismatch(order_id)
+        return _answer(answer, shard)
 
     def last_checked_out(self, session_id: str) -> str | None:
         """The order the session's last cart went into, when that was a moment ago."""
@@ -191,9 +214,9 @@ class Inbox:
         return found
 
     def peek(self, most: int, skip: Collection[str] = ()) -> list[Waiting]:
-        """The oldest waiting checkouts but for some ids, first come first. They stay in the inbox."""
+        """Our oldest waiting checkouts but for some ids, first come first. They stay in the inbox."""
         with redis_errors():
-            found = self._peek(keys=[keys.inbox()], args=[most, keys.accepted(""), *skip])
+            found = self._peek(keys=[keys.inbox(self._own)], args=[most, keys.accepted(""), *skip])
         return [_waiting(*fields) for fields in found]
 
     def count_try(self, order_id: str) -> int:
@@ -210,7 +233,8 @@ class Inbox:
     def _settled_arguments(
         self, orders: Sequence[Settled], sold_product_ids: Iterable[str]
     ) -> tuple[list[str], list[str | int]]:
-        names = [keys.inbox(), *(keys.product(product_id) for product_id in sold_product_ids)]
+        inboxes = [keys.inbox(shard) for shard in range(self._shards)]
+        names = [*inboxes, *(keys.product(product_id) for product_id in sold_product_ids)]
         begins = [keys.cart(""), keys.accepted(""), keys.open_orders(""), keys.checked_out("")]
         ends = keys.claimed_cart("").removeprefix(keys.accepted(""))
         values: list[str | int] = [
@@ -220,6 +244,7 @@ class Inbox:
             OLDEST,
             *begins,
             ends,
+            len(inboxes),
         ]
         for order in orders:
             new_id = str(uuid7()) if order.status in ("failed", "cancelled") and not order.sold else ""
@@ -235,7 +260,7 @@ class Inbox:
         """
         commands: list[Sequence[Any]] = [
             ("EVALSHA", self._renew.sha, 1, keys.lease(self._queue), holder, LEASE_MS),
-            ("EVALSHA", self._peek.sha, 1, keys.inbox(), most, keys.accepted(""), *skip),
+            ("EVALSHA", self._peek.sha, 1, keys.inbox(self._own), most, keys.accepted(""), *skip),
         ]
         if done[0]:
             names, values = self._settled_arguments(*done)
@@ -270,19 +295,31 @@ class Inbox:
     def look(self, order_ids: Sequence[str]) -> list[Kept]:
         """What is kept of these accepted checkouts."""
         with redis_errors():
+            waiting = self._waiting(order_ids)
             pipe = self._redis.pipeline(transaction=False)
             for order_id in order_ids:
                 pipe.hmget(keys.accepted(order_id), "session_id", "status", "accepted_at")
-                pipe.zscore(keys.inbox(), order_id)
                 pipe.exists(keys.claimed_cart(order_id))
             answers_ = pipe.execute()
         return [
-            Kept(order_id, fields[0], fields[1], int(fields[2] or 0), score is not None, bool(claimed))
-            for order_id, fields, score, claimed in zip(
-                order_ids, answers_[::3], answers_[1::3], answers_[2::3], strict=True
-            )
+            Kept(order_id, fields[0], fields[1], int(fields[2] or 0), order_id in waiting, bool(claimed))
+            for order_id, fields, claimed in zip(order_ids, answers_[::2], answers_[1::2], strict=True)
             if fields[0] is not None
         ]
+
+    def _waiting(self, order_ids: Sequence[str]) -> set[str]:
+        """Those of them that are in any shard, all looked at in one moment: some may be on their way to another."""
+        if not order_ids:
+            return set()
+        pipe = self._redis.pipeline(transaction=True)
+        for shard in range(MOST_SHARDS):
+            pipe.zmscore(keys.inbox(shard), order_ids)
+        return {
+            order_id
+            for scores in pipe.execute()
+            for order_id, score in zip(order_ids, scores, strict=True)
+            if score is not None
+        }
 
     def put_back(self, order_id: str) -> bool:
         """Let a settled checkout wait once more, for a database that does not know it; False if it cannot be read.
@@ -307,20 +344,48 @@ class Inbox:
             pipe.hset(keys.accepted(order_id), "snapshot", _WRITE.encode(replace(waiting.checkout, again=True)))
             pipe.hset(keys.claimed_cart(order_id), mapping=cart)
             pipe.zadd(keys.open_orders(waiting.session_id), {order_id: waiting.accepted_at / 1000})
-            pipe.zadd(keys.inbox(), {order_id: waiting.accepted_at / 1000})
+            pipe.zadd(keys.inbox(shard_of(order_id, self._shards)), {order_id: waiting.accepted_at / 1000})
             pipe.execute()
         return True
 
-    def size(self) -> int:
-        with redis_errors():
-            return int(self._redis.zcard(keys.inbox()))
+    def adopt(self, *, from_all: bool = True) -> int:
+        """Take over what waits in shards that nobody serves; answers how many. Safe to repeat and to die in.
 
-    def oldest_age_seconds(self) -> float:
-        """How long the oldest checkout has waited, by the store's own clock; 0 when none waits."""
+        Such shards are left after their number was lowered, while a web process still has a higher one, or,
+        `from_all`, when a machine is lost. Should their worker live after all, both settle the same, which
+        costs time only.
+        """
+        others = [shard for shard in range(0 if from_all else self._shards, MOST_SHARDS) if shard != self._own]
+        adopted = 0
+        with redis_errors():
+            if not self._redis.exists(*map(keys.inbox, others)):
+                return 0
+            for shard in others:
+                queue = queue_of(shard)
+                names = [keys.inbox(shard), keys.lease(queue), keys.heartbeats(queue), keys.inbox(self._own)]
+                adopted += int(self._adopt(keys=names, args=[STRAY_SECONDS, SILENT_SECONDS, ADOPTED_AT_ONCE]))
+        return adopted
+
+    def size(self) -> int:
+        """How many wait in the shard we serve, or in all."""
         with redis_errors():
             pipe = self._redis.pipeline(transaction=False)
-            oldest, time = pipe.zrange(keys.inbox(), 0, 0, withscores=True).time().execute()
-        return max(0.0, time[0] + time[1] / 1e6 - oldest[0][1]) if oldest else 0.0
+            for inbox in self._seen:
+                pipe.zcard(inbox)
+            return sum(pipe.execute())
+
+    def oldest_age_seconds(self) -> float:
+        """How long the oldest checkout has waited, in the shard we serve or in any; 0 when none waits.
+
+        By the store's own clock.
+        """
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for inbox in self._seen:
+                pipe.zrange(inbox, 0, 0, withscores=True)
+            *oldest, time = pipe.time().execute()
+        accepted = [first[0][1] for first in oldest if first]
+        return max(0.0, time[0] + time[1] / 1e6 - min(accepted)) if accepted else 0.0
 
     def ring(self) -> bool:
         """Put a finger on the doorbell; False when it is ringing already."""
@@ -342,10 +407,10 @@ class Inbox:
             self._release(keys=[keys.lease(self._queue)], args=[holder])
 
 
-def _answer(answer: list[Any]) -> Answer:
+def _answer(answer: list[Any], shard: int) -> Answer:
     match answer:
         case ["ACCEPTED", order_id, at, ring]:
-            return Accepted(order_id, int(at), ring == "1")
+            return Accepted(order_id, int(at), ring == "1", shard)
         case ["REPLAY", order_id]:
             return Replayed(order_id)
         case ["MISMATCH", order_id]:

@@ -3,6 +3,8 @@
 RQ's own keys begin with `rq:`. A session id, a product id and an order id never contain a colon.
 """
 
+from carts.shards import numbered
+
 
 def cart(session_id: str) -> str:
     """Hash, until the cart's lifetime after its last change: a session's cart.
@@ -23,9 +25,9 @@ def checked_out(session_id: str) -> str:
     return f"checked_out:{session_id}"
 
 
-def inbox() -> str:
+def inbox(shard: int = 0) -> str:
     """Sorted set, for ever: ids of accepted checkouts that wait to be settled, by time of acceptance (s)."""
-    return "accepted"
+    return numbered("accepted", shard)
 
 
 def accepted(order_id: str) -> str:

@@ -290,7 +290,9 @@ class Intake:
         if self._database.is_sqlite():
             return
         take_turns(session.connection(), CATALOGUE_KEY)  # Two intakes could deadlock over what is new.
-        found = select(_p.id).where(_p.sku.in_(select(_r.sku))).order_by(_p.id).with_for_update().cte("held")
+        found = (
+            select(_p.id).where(_p.sku.in_(select(_r.sku))).order_by(_p.id).with_for_update(key_share=True).cte("held")
+        )
         session.execute(select(func.count()).select_from(found))
 
     def _look_across(self) -> None:

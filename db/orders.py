@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import BigInteger, Text, bindparam, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from db import payment_rows, stock
+from db import payment_rows, products, stock
 from db.bulk import BulkInsert
 from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow, ShipmentItemRow, ShipmentRow, as_json
+from shop.catalogue import Product
 from shop.checkout import Checkout
 from shop.orders import move
 from shop.settlement import Decision
@@ -33,6 +35,21 @@ _insert_items = BulkInsert(
     *("order_id", "position", "product_id", "sku", "name"),
     *("quantity", "price_at_time_minor", "tax_minor", "subtotal_minor"),
 )
+_ORDERS = OrderRow.__table__
+_counted = (
+    update(CounterRow)
+    .where(CounterRow.name == ORDER_NUMBER)
+    .values(value=CounterRow.value + bindparam("count", type_=BigInteger))
+    .returning(CounterRow.value)
+    .cte("counted")
+)
+_listed = func.unnest(bindparam("orders", type_=ARRAY(Text))).table_valued("id", with_ordinality="place", name="listed")
+_given = _listed.render_derived()
+_number_orders = (
+    update(_ORDERS)  # type: ignore[arg-type] # a Table, though typed as any FromClause
+    .where(_ORDERS.c.id == _given.c.id)
+    .values(number=select(_counted.c.value).scalar_subquery() - bindparam("count", type_=BigInteger) + _given.c.place)
+)
 insert_events = BulkInsert(OrderEventRow, "order_id", "seq", "stage", "at", "attempt", "outcome", "detail")
 
 
@@ -46,6 +63,10 @@ class Shipment:
 
 class Repeated(RuntimeError):
     """An order, a cart or an idempotency key has an order already; nothing was written."""
+
+
+class Outdated(Repeated):
+    """Products are not what was decided on any more; nothing was written. To be decided again, on locked rows."""
 
 
 @contextmanager
@@ -103,13 +124,18 @@ def by_key(session: Session, session_id: str, key: str) -> OrderRow | None:
     return session.scalar(query.order_by(OrderRow.status == "failed", OrderRow.created_at.desc()).limit(1))
 
 
-def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str, str]:
+def write(
+    session: Session, decisions: Sequence[Decision], now: int, seen: Mapping[str, Product] | None = None
+) -> dict[str, str]:
     """Write what was decided, with set-based statements: orders, lines, timeline, stock and its movements.
 
-    Returns each order's status. `now` is the instant of settling, in ms.
+    Returns each order's status. `now` is the instant of settling, in ms. `seen` are the products that were
+    decided on, where their rows were not locked for it: they are locked now, as late as can be, and the counter
+    of numbers after them, so that other settlements wait for the last few statements only. Raises Outdated
+    when what was seen does not suffice any more.
     """
-    confirmed = sum(decision.failure is None and decision.payment is None for decision in decisions)
-    numbers = iter(next_numbers(session, confirmed))
+    confirmed = [d.checkout.order_id for d in decisions if d.failure is None and d.payment is None]
+    numbers = iter([None] * len(confirmed) if seen is not None else next_numbers(session, len(confirmed)))
     orders: list[dict[str, Any]] = []
     items: list[Sequence[Any]] = []
     events: list[Sequence[Any]] = []
@@ -140,8 +166,31 @@ def write(session: Session, decisions: Sequence[Decision], now: int) -> dict[str
     _insert_items(session, items)
     insert_events(session, events)
     payment_rows.insert(session, payments)
-    stock.take(session, units, movements)
+    if seen is None:
+        stock.take(session, units, movements)
+    else:
+        stock.insert_movements(session, movements)
+        _hold(session, seen, units)
+        stock.take_held(session, units)
+        _give_numbers(session, confirmed)
     return {row["id"]: row["status"] for row in orders}
+
+
+def _hold(session: Session, seen: Mapping[str, Product], units: Mapping[str, int]) -> None:
+    """Lock the products that these units are taken of. Raises Outdated unless they are there, as they were seen."""
+    now = products.lock(session, units)
+    for product_id, quantity in units.items():
+        product = now.get(product_id)
+        if product is None or replace(product, stock_quantity=seen[product_id].stock_quantity) != seen[product_id]:
+            raise Outdated(f"{product_id} was changed meanwhile")
+        if product.stock_quantity < quantity:
+            raise Outdated(f"{quantity} of {product_id} were there, {product.stock_quantity} are")
+
+
+def _give_numbers(session: Session, order_ids: Sequence[str]) -> None:
+    """`next_numbers` for orders that are written already, in one statement. PostgreSQL only."""
+    if order_ids:
+        session.connection().execute(_number_orders, {"orders": list(order_ids), "count": len(order_ids)})
 
 
 def next_numbers(session: Session, how_many: int) -> range:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import BigInteger, Text, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from db.bulk import BulkInsert, BulkUpdate
@@ -14,13 +15,20 @@ from db.models import ProductRow, StockMovementRow
 _PRODUCTS = ProductRow.__table__
 Movement = tuple[str, str, int, str | None, str | None, int]
 """A row of the ledger: product_id, kind, quantity (more on the shelf, or fewer), order_id, reason, at."""
-_insert_movements = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "order_id", "reason", "at")
+insert_movements = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "order_id", "reason", "at")
 _insert_returns = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "order_id", "reason", "at", "actor")
 _open_ledgers = BulkInsert(StockMovementRow, "product_id", "kind", "quantity", "at", "actor")
 _take = BulkUpdate(
     update(_PRODUCTS)  # type: ignore[arg-type] # a Table, though typed as any FromClause
     .where(_PRODUCTS.c.id == bindparam("product"), _PRODUCTS.c.stock_quantity >= bindparam("units"))
     .values(stock_quantity=_PRODUCTS.c.stock_quantity - bindparam("units"))
+)
+_taken = func.unnest(bindparam("products", type_=ARRAY(Text)), bindparam("units", type_=ARRAY(BigInteger)))
+_wanted = _taken.table_valued("product", "units", name="wanted").render_derived()
+_take_held = (
+    update(_PRODUCTS)  # type: ignore[arg-type] # a Table, though typed as any FromClause
+    .where(_PRODUCTS.c.id == _wanted.c.product, _PRODUCTS.c.stock_quantity >= _wanted.c.units)
+    .values(stock_quantity=_PRODUCTS.c.stock_quantity - _wanted.c.units)
 )
 _put_back = BulkUpdate(
     update(_PRODUCTS)  # type: ignore[arg-type] # a Table, though typed as any FromClause
@@ -41,10 +49,23 @@ def take(session: Session, units: Mapping[str, int], movements: Sequence[Movemen
     if not units:
         return
     rows = [{"product": product_id, "units": quantity} for product_id, quantity in sorted(units.items())]
-    found = _take(session, rows)
-    if found != len(rows):
-        raise Oversold(f"{found} of {len(rows)} products had the stock that was decided on")
-    _insert_movements(session, movements)
+    _must_be(_take(session, rows), len(rows))
+    insert_movements(session, movements)
+
+
+def take_held(session: Session, units: Mapping[str, int]) -> None:
+    """Take units off the shelves of products that are locked; their movements are written before or after.
+
+    `take` in one statement, in whatever order. PostgreSQL only. Raises Oversold if there are too few.
+    """
+    if units:
+        values = {"products": list(units), "units": list(units.values())}
+        _must_be(session.connection().execute(_take_held, values).rowcount, len(units))
+
+
+def _must_be(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise Oversold(f"{found} of {wanted} products had the stock that was decided on")
 
 
 def open_stock(session: Session, product_id: str, quantity: int, at: int, actor: str | None = None) -> None:
@@ -152,6 +173,6 @@ def give_back(session: Session, movements: Sequence[Movement], actor: str | None
         units[product_id] = units.get(product_id, 0) + quantity
     if units:
         ids = _PRODUCTS.c.id
-        session.execute(select(ids).where(ids.in_(list(units))).order_by(ids).with_for_update()).all()
+        session.execute(select(ids).where(ids.in_(list(units))).order_by(ids).with_for_update(key_share=True)).all()
         _put_back(session, [{"product": product_id, "units": quantity} for product_id, quantity in units.items()])
         _insert_returns(session, [(*movement, actor) for movement in movements])

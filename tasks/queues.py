@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -14,20 +14,46 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-CHECKOUT: Final = "checkout"
+from carts.shards import queue_of
+from shop.errors import BadSettings
+
+CHECKOUT: Final = queue_of(0)
 PAYMENTS: Final = "payments"
 QUEUES: Final = (CHECKOUT, PAYMENTS)
+"""Those of a shop with one shard; see `queues_of`."""
 SETTLE: Final = "tasks.checkout.settle"
 PAY: Final = "tasks.pay.pay"
 """Dotted names stand in queued jobs: moving a function strands the jobs in flight."""
-JOB_OF: Final = {CHECKOUT: SETTLE, PAYMENTS: PAY}
-OURS: Final = frozenset(JOB_OF.values())
+OURS: Final = frozenset({SETTLE, PAY})
 
 JOB_TIMEOUT_SECONDS = 120
 RESULT_SECONDS = 60
 FAILURE_SECONDS = 3600
 
 log = structlog.get_logger()
+
+
+def checkout_queues(shards: int) -> dict[str, int]:
+    """The queue of each shard of the inbox, and its number."""
+    return {queue_of(shard): shard for shard in range(shards)}
+
+
+def queues_of(shards: int, words: Sequence[str] = ()) -> list[str]:
+    """The queues that words of a command line mean; all of them without any.
+
+    `checkout` means those of every shard, `checkout-0` that of the first. Raises BadSettings.
+    """
+    checkouts = list(checkout_queues(shards))
+    meant = {
+        CHECKOUT: checkouts,
+        **{f"{CHECKOUT}-{shard}": [queue] for shard, queue in enumerate(checkouts)},
+        PAYMENTS: [PAYMENTS],
+    }
+    if unknown := sorted(set(words) - set(meant)):
+        raise BadSettings(
+            f"no such queue: {', '.join(unknown)}; with SETTLE_SHARDS={shards} there are {', '.join(meant)}"
+        )
+    return list(dict.fromkeys(queue for word in words or QUEUES for queue in meant[word]))
 
 
 class ForeignJob(RuntimeError):
@@ -62,28 +88,29 @@ def open_queue(name: str, connection: Redis) -> Queue:
 
 
 class Bell:
-    """Rings the worker of a queue. Never fails: what is due is in the stores, and upkeep rings again."""
+    """Rings the worker of a queue, or of one of several. Never fails: what is due is in the stores, and upkeep
+    rings again."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-        self._function = JOB_OF[queue.name]
+    def __init__(self, *queues: Queue) -> None:
+        self._queues = queues
 
     @property
     def connection(self) -> Redis:
         """RQ's own client."""
-        return self._queue.connection
+        return self._queues[0].connection
 
-    def ring(self) -> bool:
+    def ring(self, which: int = 0) -> bool:
         """Enqueue the queue's one job, unless one waits already; True when a job waits now."""
+        queue = self._queues[which]
         try:
-            if self._queue.count == 0:
-                self._queue.enqueue(
-                    self._function,
+            if queue.count == 0:
+                queue.enqueue(
+                    PAY if queue.name == PAYMENTS else SETTLE,
                     job_timeout=JOB_TIMEOUT_SECONDS,
                     result_ttl=RESULT_SECONDS,
                     failure_ttl=FAILURE_SECONDS,
                 )
         except RedisError as error:
-            log.warning("bell.unheard", queue=self._queue.name, error=str(error))
+            log.warning("bell.unheard", queue=queue.name, error=str(error))
             return False
         return True

@@ -1,7 +1,8 @@
 """The clock beside the jobs: the only recovery we rely on.
 
 Every half second it says that this worker is alive and rings for anything that is due and stale.
-Whatever was lost before, a job, a worker, a server, is picked up from the stores here.
+Whatever was lost before, a job, a worker, a server, is picked up from the stores here: also by the
+workers of the other shards of the inbox, when a whole machine is gone.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import time
 
 import structlog
 
+from carts.inbox import SILENT_SECONDS
 from carts.workers import Heartbeats
 from db import payments
 from shop.errors import Unavailable
 from tasks.failpoints import failpoint
-from tasks.queues import CHECKOUT
+from tasks.queues import PAYMENTS
 from tasks.runtime import Runtime
 
 EVERY_SECONDS = 0.5
@@ -34,14 +36,15 @@ class Upkeep:
         self._heartbeats = heartbeats
         self._queue = queue
         self._away: str | None = None
-        self._checkpointed_at = time.monotonic()
+        self._began_at = self._checkpointed_at = time.monotonic()
 
     def round(self) -> None:
         """Say we are alive, ring for what waits too long, tidy up when nothing does. Raises Unavailable."""
         failpoint("upkeep.beating")
         self._heartbeats.beat(self._queue, self._runtime.worker, self._runtime.now() / 1000)
         failpoint("upkeep.beat")
-        if self._queue == CHECKOUT:
+        if self._queue != PAYMENTS:
+            self._adopt()
             age = self._runtime.inbox.oldest_age_seconds()
             self._ring(age > STALE_SECONDS, age)
             if age == 0:
@@ -49,6 +52,13 @@ class Upkeep:
         else:
             waited = self._due_payments()
             self._ring(waited is not None, (waited or 0) / 1000)
+
+    def _adopt(self) -> None:
+        """Take over what no other shard's worker is there for, or ever will be."""
+        # Workers that start together are to have said that they live before anybody takes them for dead.
+        from_all = time.monotonic() - self._began_at > SILENT_SECONDS
+        if adopted := self._runtime.inbox.adopt(from_all=from_all):
+            log.info("upkeep.adopted", queue=self._queue, checkouts=adopted)
 
     def _due_payments(self) -> int | None:
         """How long the oldest due payment has waited, in ms. Most become due long after anybody rang for them."""

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from carts.inbox import Inbox
+from carts.shards import queue_of
 from db import stock
 from db.models import Category, OrderRow, ProductRow, StockMovementRow
 from db.session import Database
@@ -235,10 +236,20 @@ class Shop:
 
     def work_until_idle(self) -> None:
         """Let RQ's workers do every job that waits, as worker.py does."""
-        while self.queue.count or self.payments_queue.count:
-            self._work(self.queue, self.runtime)
-            self._work(self.payments_queue, self.pay_runtime)
+        shards = [self.shard(number) for number in range(1, self.settings.settle_shards)]
+        workers = [(self.queue, self.runtime), *shards, (self.payments_queue, self.pay_runtime)]
+        while any(queue.count for queue, _ in workers):
+            for queue, own in workers:
+                self._work(queue, own)
         runtime.start(self.runtime)
+
+    def shard(self, number: int, shards: int | None = None) -> tuple[Queue, Runtime]:
+        """The queue and the runtime of the worker of one shard, of so many."""
+        name = queue_of(number)
+        queue = open_queue(name, self.queue_redis)
+        shards = shards or self.settings.settle_shards
+        inbox = Inbox(self.redis, self.rules.cart.lifetime_seconds, name, shards, own=number)
+        return queue, replace(self.runtime, inbox=inbox, bell=Bell(queue), worker=f"test-worker-{number}")
 
     def _work(self, queue: Queue, own: Runtime) -> None:
         if queue.count:

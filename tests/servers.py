@@ -74,7 +74,7 @@ def postgres_programs() -> Path | None:
 
 
 @contextmanager
-def postgres(programs: Path) -> Iterator[str]:
+def postgres(programs: Path, *, fsync: bool = False) -> Iterator[str]:
     """A PostgreSQL on a free port with an empty database, and its URL; as another user when we are root."""
     user = None
     if os.getuid() == 0:
@@ -96,7 +96,9 @@ def postgres(programs: Path) -> Iterator[str]:
         )
 
     run("initdb", "-D", str(data), "-U", "shop", "-A", "trust", "-E", "UTF8", "--no-sync")
-    options = f"-p {port} -k {place} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+    options = (
+        f"-p {port} -k {place} -c listen_addresses=127.0.0.1 -c fsync={'on' if fsync else 'off'} -c max_connections=200"
+    )
     run("pg_ctl", "-D", str(data), "-o", options, "-l", str(place / "log"), "-w", "start")
     try:
         yield f"postgresql://shop@127.0.0.1:{port}/postgres"

@@ -34,7 +34,7 @@ from db import vitals as sql_vitals
 from db.session import Database, sqlite_warning
 from shop.errors import BadSettings, Unavailable
 from shop.rules import Rules
-from tasks.queues import QUEUES, connect_queue, open_queue
+from tasks.queues import connect_queue, open_queue, queues_of
 from web.commands import REFUSED, Command, cause
 from web.providers import check_providers, wanted
 from web.services import Services
@@ -78,6 +78,7 @@ class Stores:
     queues: list[Queue]
     database: Database | None
     now: Callable[[], int]
+    settle_shards: int = 1
 
 
 def examine(at: Services | None) -> Findings:
@@ -103,10 +104,12 @@ def examine(at: Services | None) -> Findings:
 def _stores(settings: Settings, at: Services | None) -> Stores:
     if at is not None:
         rung = at.bell.connection
-        return Stores(at.redis, [open_queue(name, rung) for name in QUEUES], at.database, at.now)
+        queues = [open_queue(name, rung) for name in queues_of(at.settle_shards)]
+        return Stores(at.redis, queues, at.database, at.now, at.settle_shards)
     rung = connect_queue(settings.redis_url)
-    queues = [open_queue(name, rung) for name in QUEUES]
-    return Stores(connect(settings.redis_url), queues, Database(settings.database_url), now_ms)
+    queues = [open_queue(name, rung) for name in queues_of(settings.settle_shards)]
+    database = Database(settings.database_url)
+    return Stores(connect(settings.redis_url), queues, database, now_ms, settings.settle_shards)
 
 
 # ---------------------------------------------------------------- versions and settings
@@ -262,7 +265,7 @@ def _inbox(stores: Stores) -> Findings:
 
 def _workers(stores: Stores) -> Findings:
     hearts = Heartbeats(stores.redis)
-    for queue in QUEUES:
+    for queue in queues_of(stores.settle_shards):
         last = hearts.last(queue)
         silent = None if last is None else max(0.0, stores.now() / 1000 - last)
         if silent is not None and silent <= SILENT_SECONDS:
@@ -306,6 +309,9 @@ def _sql(settings: Settings, stores: Stores) -> Findings:
         yield Finding("migrations", OK, "current")
         if database.is_sqlite():
             yield from _sqlite(seen, database.wal_bytes())
+            if stores.settle_shards > 1:
+                found = f"{stores.settle_shards}, and SQLite has one writer"
+                yield Finding("SETTLE_SHARDS", WARNING, found, "1 is as fast and takes less memory, or use PostgreSQL")
         if seen.clock_ms is not None:
             yield clock("clock of the database", stores.now(), seen.clock_ms)
         yield from _api_keys(settings, database)

@@ -44,13 +44,14 @@ def check_worker(host: str, queues: list[str]) -> str:
     from carts import keys
     from carts.connection import answers, connect, redis_errors
     from shop.errors import BadSettings, Unavailable
-    from tasks.queues import QUEUES
+    from tasks.queues import queues_of
     from web.settings import read_settings
 
     silent: dict[str, float] = {}
     try:
-        with connect(read_settings().redis_url, timeout_seconds=TIMEOUT_SECONDS) as redis, redis_errors():
-            for queue in queues or QUEUES:
+        settings = read_settings()
+        with connect(settings.redis_url, timeout_seconds=TIMEOUT_SECONDS) as redis, redis_errors():
+            for queue in queues_of(settings.settle_shards, queues):
                 beats = answers(redis).zrange(keys.heartbeats(queue), 0, -1, withscores=True)
                 ours = [at for worker, at in beats if worker.rpartition(":")[0] == host]
                 silent[queue] = time.time() - max(ours, default=float("-inf"))

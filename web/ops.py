@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint as FlaskBlueprint
-from flask import Response, current_app, redirect, render_template, request, send_from_directory
+from flask import Response, current_app, render_template, request, send_from_directory
 from werkzeug.exceptions import NotFound
-from werkzeug.wrappers import Response as WerkzeugResponse
 
 from db import payments
 from shop.errors import CODES, Unavailable
-from tasks.queues import QUEUES
+from tasks.queues import queues_of
 from web.api import Blueprint, Info, SecurityScheme, Tag
 from web.schemas import CheckOut, HealthOut, ReadyOut
 from web.services import Services, services
@@ -50,7 +49,7 @@ def readyz() -> tuple[ReadyOut, int]:
     """Check Redis, SQL, each queue's worker, the oldest waiting checkout and payment. 503 if any is bad."""
     at = services()
     checks = {"redis": _redis(at), "sql": _sql(at), "inbox": _inbox(at), "payments": _payments(at)}
-    for queue in QUEUES:
+    for queue in queues_of(at.settle_shards):
         checks[f"worker:{queue}"] = _worker(at, queue)
     ready = all(check.ok for check in checks.values())
     return ReadyOut(ready=ready, checks=checks), 200 if ready else 503
@@ -102,11 +101,6 @@ def _worker(at: Services, queue: str) -> CheckOut:
 
 
 # ---------------------------------------------------------------- pages
-
-
-@pages.get("/")
-def home() -> WerkzeugResponse:
-    return redirect("/api/docs")
 
 
 @pages.get("/api/openapi.json")

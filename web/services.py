@@ -17,7 +17,7 @@ from carts.workers import Heartbeats
 from db.session import Database
 from shop.payments import Provider, Webhooks
 from shop.rules import Rules
-from tasks.queues import CHECKOUT, PAYMENTS, Bell, connect_queue, open_queue
+from tasks.queues import PAYMENTS, Bell, checkout_queues, connect_queue, open_queue
 from web.catalogue import Catalogue
 from web.cursors import Cursors
 from web.providers import connect_providers, readers
@@ -39,6 +39,7 @@ class Services:
     outcomes: Outcomes
     heartbeats: Heartbeats
     bell: Bell
+    """Of the settle workers, one a shard."""
     payments_bell: Bell
     sessions: Sessions
     cursors: Cursors
@@ -46,7 +47,8 @@ class Services:
     admin_api_key: str = ""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     webhooks: Mapping[str, Webhooks] = field(default_factory=dict)
-    order_url: str = "/api/orders/{id}"
+    order_url: str = "/orders/{id}"
+    settle_shards: int = 1
     now: Callable[[], int] = now_ms
 
 
@@ -66,12 +68,12 @@ def assemble(
         redis=redis,
         database=database,
         carts=Carts(redis, rules.cart.lifetime_seconds, rules.cart.max_lines),
-        inbox=Inbox(redis, rules.cart.lifetime_seconds),
+        inbox=Inbox(redis, rules.cart.lifetime_seconds, shards=settings.settle_shards),
         catalogue=Catalogue(ProductCache(redis), database, now),
         # Half the threads at most may wait; the others go on serving.
         outcomes=Outcomes(redis, settings.web_threads // 2),
         heartbeats=Heartbeats(redis),
-        bell=Bell(open_queue(CHECKOUT, queue_redis)),
+        bell=Bell(*(open_queue(name, queue_redis) for name in checkout_queues(settings.settle_shards))),
         payments_bell=Bell(open_queue(PAYMENTS, queue_redis)),
         sessions=Sessions(secrets, settings.session_days),
         cursors=Cursors(secrets),
@@ -80,6 +82,7 @@ def assemble(
         providers=providers or {},
         webhooks=readers(providers or {}),
         order_url=settings.order_url,
+        settle_shards=settings.settle_shards,
         now=now,
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from carts.shards import MOST_SHARDS
 from shop.errors import BadSettings
 from shop.rules import Rules, parse
 
@@ -40,7 +41,7 @@ class Settings(BaseSettings):
     )
     public_url: str = Field("", description="Where shoppers reach the shop; unset: `http://HOST:PORT`.")
     order_url: str = Field(
-        "/api/orders/{id}", description="Where a shopper goes on from the payment provider; `{id}` is the order's."
+        "/orders/{id}", description="Where a shopper goes on from the payment provider; `{id}` is the order's."
     )
     stripe_secret_key: str = Field(
         "", description='Stripe\'s secret key, for payment methods with `provider = "stripe"`.'
@@ -55,6 +56,9 @@ class Settings(BaseSettings):
     web_workers: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Web processes.")
     web_threads: Annotated[int, Field(ge=2, le=512)] = Field(64, description="Requests at once in a web process.")
     settle_batch: Annotated[int, Field(ge=1, le=5000)] = Field(256, description="Checkouts in one SQL transaction.")
+    settle_shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)] = Field(
+        1, description="Settle workers at once, each with its part of the inbox; more than 1 helps on PostgreSQL only."
+    )
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = Field(
         0, description="Reverse proxies in front whose `X-Forwarded-*` headers to believe."
     )

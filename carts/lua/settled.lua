@@ -1,9 +1,10 @@
 -- After the commit that settled a batch: take its ids out of the inbox, give failed carts back, tell who waits.
--- KEYS: 1 inbox  then the cached products whose stock has moved
+-- KEYS: the shards of the inbox  then the cached products whose stock has moved
 -- ARGV: 1 lifetime of a cart (s)  2 lifetime of a snapshot (s)  3 channel
 --       4 the oldest instant, as a cached product begins with one
 --       5-8 what the keys of carts, of accepted checkouts, of open orders and of checked_out begin with
 --       9 what the key of a claimed cart ends with, after that of its accepted checkout
+--       10 how many shards the inbox has: an id may be in any, should another worker have adopted it
 --       then four an order: order id, session id, status, id for a new cart ('' for one that is not given back)
 -- An order's keys are put together here: to send them took longer than all the rest.
 -- Sent twice it does nothing more: a claimed cart goes with the first time it is given back.
@@ -29,8 +30,9 @@ local function give_back(cart, claimed, new_id)
   return true
 end
 
+local shards = tonumber(ARGV[10])
 local ids, gone = {}, {}
-for n = 10, #ARGV, 4 do
+for n = 11, #ARGV, 4 do
   local order_id, session_id, status, new_id = unpack(ARGV, n, n + 3)
   local accepted = ARGV[6] .. order_id
   local claimed = accepted .. ARGV[9]
@@ -56,11 +58,13 @@ end
 -- Once for all, a few hundred at a time: each call costs, and so does each line of the append-only file.
 for first = 1, #ids, 500 do
   local last = math.min(first + 499, #ids)
-  redis.call('ZREM', KEYS[1], unpack(ids, first, last))
+  for shard = 1, shards do
+    redis.call('ZREM', KEYS[shard], unpack(ids, first, last))
+  end
   redis.call('PUBLISH', ARGV[3], table.concat(ids, ' ', first, last))
 end
 -- As old as can be, not gone: with SQL away an old product still sells.
-for i = 2, #KEYS do
+for i = shards + 1, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 1 then
     redis.call('SETRANGE', KEYS[i], 0, ARGV[4])
   end

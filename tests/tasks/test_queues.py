@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 from rq.job import JobStatus
 
-from tasks.queues import CHECKOUT, SETTLE, Bell, ForeignJob, OurJob, connect_queue, open_queue
+from shop.errors import BadSettings
+from tasks.queues import CHECKOUT, SETTLE, Bell, ForeignJob, OurJob, connect_queue, open_queue, queues_of
 from tests.harness import Shop
 
 
@@ -67,3 +68,25 @@ def test_a_job_that_names_a_callback_does_not_have_it_imported(real_shop: Shop, 
     job = OurJob.fetch("forged", real_shop.queue_redis, serializer=real_shop.queue.serializer)
     assert getattr(job, f"{kind}_callback") is None
     assert job.get_status() == JobStatus.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("shards", "words", "meant"),
+    [
+        (1, "", "checkout payments"),
+        (3, "", "checkout checkout-1 checkout-2 payments"),
+        (3, "checkout", "checkout checkout-1 checkout-2"),
+        (3, "checkout-0", "checkout"),
+        (3, "checkout-2 payments", "checkout-2 payments"),
+        (3, "checkout-1 checkout checkout-1", "checkout-1 checkout checkout-2"),
+        (1, "checkout-0 checkout", "checkout"),
+    ],
+)
+def test_words_of_a_command_line_mean_queues(shards: int, words: str, meant: str) -> None:
+    assert queues_of(shards, words.split()) == meant.split()
+
+
+@pytest.mark.parametrize(("shards", "word"), [(1, "checkout-1"), (4, "checkout-4"), (16, "checkout-01"), (2, "pay")])
+def test_a_queue_that_is_not_there_is_refused(shards: int, word: str) -> None:
+    with pytest.raises(BadSettings, match=f"no such queue: {word}; with SETTLE_SHARDS={shards} there are checkout, "):
+        queues_of(shards, [word])

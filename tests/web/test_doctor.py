@@ -474,3 +474,16 @@ def test_a_store_that_is_away_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("Error: The cart store is away for a moment")
     assert result.stderr.count("\n") == 1
+
+
+def test_more_shards_than_the_database_has_writers_are_a_warning(
+    rules: Rules, fake_pair: tuple[Redis, Redis], sqlite: Database, clock: Clock, settings: Settings
+) -> None:
+    shop = Shop(rules, *fake_pair, sqlite, clock, settings.model_copy(update={"settle_shards": 2}))
+
+    _, found = look(shop)
+
+    assert found["SETTLE_SHARDS"]["verdict"] == "warning"
+    assert found["worker of checkout-1"]["verdict"] == "wrong"
+    assert found["worker of checkout-1"]["advice"] == "start one: python worker.py checkout-1"
+    assert found["queue checkout-1"]["verdict"] == "ok"

@@ -67,6 +67,8 @@ def test_without_any_setting_the_shop_keeps_everything_in_var(tmp_path: Path) ->
         ("WEB_WORKERS", "0"),
         ("WEB_THREADS", "1"),
         ("SETTLE_BATCH", "5001"),
+        ("SETTLE_SHARDS", "0"),
+        ("SETTLE_SHARDS", "17"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "yes"),
         ("LOG_LEVEL", "loud"),
