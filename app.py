@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 
 from flask import Flask, request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from carts.store import Refused, SeenCart
+from db import product_list
 from db import products as product_rows
-from shop.cart import Cart, line_fault
+from shop.cart import line_fault
 from shop.catalogue import Product
 from shop.errors import CartEmpty, Fault, InvalidParameter, ItemNotFound, ProductNotFound, refuse_lines
 from shop.money import parse_amount
 from shop.pricing import price
 from shop.shipping import methods_for
 from tasks.failpoints import arm_from_environment
-from tasks.processes import die_with_parent
+from tasks.processes import die_with_parent, spare_the_collector
 from web import checkout as checkouts
 from web import ops, payments, schemas, views
 from web.admin import register_admin
@@ -29,14 +32,16 @@ from web.api import Api, Blueprint, Tag, is_known
 from web.cancel import cancel
 from web.cli import register_commands
 from web.commands import one_line_under_flask
-from web.follow import follow, history, wait_seconds
+from web.follow import OPEN_RETRY_AFTER_SECONDS, follow, history, wait_seconds
 from web.log import configure_logging
+from web.pages import Reads, register_pages
 from web.problems import register_problems
 from web.requests import MOST_BODY_BYTES, register_requests
 from web.serve import LISTENER, serve
 from web.services import Services, connect_services, services
 from web.sessions import HEADER, register_sessions, session_id
 from web.settings import Settings, read_settings
+from web.views import Document
 
 CATALOGUE = Tag(name="catalogue", description="What there is to buy.")
 CART = Tag(name="cart", description="The session's cart. Every change answers with the whole cart.")
@@ -60,30 +65,31 @@ def list_products(query: schemas.ProductsQuery) -> schemas.ProductsOut:
         wanted = _filter(query, product_rows.category_id(session, query.category) if query.category else None)
         offset = (page - 1) * query.per_page if page else 0
         after_key = (after[0], after[1]) if after else None
-        rows = list(product_rows.page(session, wanted, query.sort, query.per_page + 1, offset, after_key))
-        total = product_rows.count(session, wanted) if query.total else None
+        rows = list(product_list.page(session, wanted, query.sort, query.per_page + 1, offset, after_key))
+        total = product_list.count(session, wanted) if query.total else None
         groups = product_rows.groups(session, [row.group_id for row in rows])
         names = query.facets.split(",") if query.facets else []
-        facets = product_rows.facets(session, wanted, names, PRICE_STEPS) if names else None
+        facets = product_list.facets(session, wanted, names, PRICE_STEPS) if names else None
     more, rows = len(rows) > query.per_page, rows[: query.per_page]
     next_cursor = None
     if more:
-        place = getattr(rows[-1], product_rows.SORTS[query.sort][0].key)
+        place = getattr(rows[-1], product_list.SORTS[query.sort][0])
         next_cursor = at.cursors.write(f"products:{query.sort}", place, rows[-1].id)
     return schemas.ProductsOut(
         items=[views.product_entry(row, groups, rules) for row in rows],
         page=schemas.PageOut(
             per_page=query.per_page,
             page=page,
-            total=total,
-            pages=None if total is None else -(-total // query.per_page),
+            total=total.entries if total else None,
+            total_exact=total.exact if total else None,
+            pages=-(-total.entries // query.per_page) if total and total.exact else None,
             next_cursor=next_cursor,
         ),
         facets=views.facets_out(facets, rules) if facets else None,
     )
 
 
-def _filter(query: schemas.ProductsQuery, category_id: int | None) -> product_rows.Filter:
+def _filter(query: schemas.ProductsQuery, category_id: int | None) -> product_list.Filter:
     if query.page is not None and query.cursor is not None:
         raise _wrong("cursor", "use either page or cursor")
     if query.category and category_id is None:
@@ -91,7 +97,7 @@ def _filter(query: schemas.ProductsQuery, category_id: int | None) -> product_ro
     low, high = _amount("min_price", query.min_price), _amount("max_price", query.max_price)
     if low is not None and high is not None and low > high:
         raise _wrong("min_price", "is above max_price")
-    return product_rows.Filter(category_id, low, high, query.available, query.q)
+    return product_list.Filter(category_id, low, high, query.available, query.q)
 
 
 def _amount(parameter: str, text: str | None) -> int | None:
@@ -120,9 +126,18 @@ def show_product(path: schemas.ProductPath) -> schemas.ProductOut:
 def list_categories() -> schemas.CategoriesOut:
     """List the categories with their product counts."""
     with services().database.reading() as session:
-        rows = product_rows.categories(session)
+        found = product_list.categories(session)
     return schemas.CategoriesOut(
-        items=[schemas.CategoryOut(id=row[0], name=row[1], description=row[2], product_count=row[3]) for row in rows]
+        items=[
+            schemas.CategoryOut(
+                id=row.id,
+                name=row.name,
+                description=row.description,
+                product_count=count.entries,
+                product_count_exact=count.exact,
+            )
+            for row, count in found
+        ]
     )
 
 
@@ -130,20 +145,20 @@ def list_categories() -> schemas.CategoriesOut:
 
 
 @shop.get("/api/cart", tags=[CART], responses={200: schemas.CartOut})
-def show_cart() -> schemas.CartOut:
+def show_cart() -> Document:
     """Show the session's cart at live prices, with warnings where a price or a stock moved."""
     return _whole(services().carts.get(session_id()))
 
 
 @shop.post("/api/cart/add", tags=[CART], responses={200: schemas.CartOut})
-def add_to_cart(body: schemas.AddToCart) -> schemas.CartOut:
+def add_to_cart(body: schemas.AddToCart) -> Document:
     """Add units of a product. Over stock or limit: 409 with what is available, the cart unchanged."""
     product = services().catalogue.require(body.product_id)
     if fault := _fault(product.id, product, body.quantity):
         raise refuse_lines([fault])
     limit = min(product.stock_quantity, services().rules.cart.max_quantity)
     cart = services().carts.add(session_id(), product.id, body.quantity, product.price_minor, limit)
-    if not isinstance(cart, Cart):
+    if isinstance(cart, Refused):
         fault = _fault(product.id, product, cart.units + body.quantity)
         assert fault, "the store refused what the rule allows"
         raise refuse_lines([fault])
@@ -151,7 +166,7 @@ def add_to_cart(body: schemas.AddToCart) -> schemas.CartOut:
 
 
 @shop.put("/api/cart/update", tags=[CART], responses={200: schemas.CartOut})
-def update_cart(body: schemas.UpdateCart) -> schemas.CartOut:
+def update_cart(body: schemas.UpdateCart) -> Document:
     """Set an item's quantity; 0 removes it. Over stock or limit: 409, the cart unchanged."""
     item_id, carts = body.item_id, services().carts
     if body.quantity and (fault := _fault(item_id, services().catalogue.find([item_id]).get(item_id), body.quantity)):
@@ -162,31 +177,31 @@ def update_cart(body: schemas.UpdateCart) -> schemas.CartOut:
 
 
 @shop.delete("/api/cart/remove/<item_id>", tags=[CART], responses={200: schemas.CartOut})
-def remove_from_cart(path: schemas.ItemPath) -> schemas.CartOut:
+def remove_from_cart(path: schemas.ItemPath) -> Document:
     """Remove an item."""
     return _whole(services().carts.set(session_id(), path.item_id, 0))
 
 
 @shop.delete("/api/cart/clear", tags=[CART], responses={200: schemas.ClearedOut})
-def clear_cart() -> schemas.ClearedOut:
+def clear_cart() -> Document:
     """Empty the cart."""
     services().carts.clear(session_id())
-    return schemas.ClearedOut(cleared=True, cart=show_cart())
+    return {"cleared": True, "cart": show_cart()}
 
 
 def _fault(product_id: str, product: Product | None, quantity: int) -> Fault | None:
     return line_fault(product_id, quantity, product, services().rules.cart.max_quantity, "/quantity")
 
 
-def _whole(cart: Cart) -> schemas.CartOut:
-    return views.cart_out(cart, services().catalogue.find(cart.product_ids), services().rules)
+def _whole(cart: SeenCart) -> Document:
+    return views.cart_out(cart, services().catalogue.of(cart), services().rules)
 
 
 # ---------------------------------------------------------------- checkout
 
 
 @shop.post("/api/checkout/quote", tags=[CHECKOUT], responses={200: schemas.QuoteOut})
-def quote_checkout(body: schemas.QuoteIn) -> schemas.QuoteOut:
+def quote_checkout(body: schemas.QuoteIn) -> Document:
     """Quote the cart for an address: totals, tax lines, every shipping option. Changes nothing."""
     at, rules = services(), services().rules
     cart = at.carts.get(session_id())
@@ -202,24 +217,24 @@ def quote_checkout(body: schemas.QuoteIn) -> schemas.QuoteOut:
 
 
 @shop.post("/api/checkout", tags=[CHECKOUT], responses={200: schemas.OrderOut, 202: schemas.OrderOut})
-def check_out(body: schemas.CheckoutIn, header: schemas.CheckoutHeader) -> tuple[schemas.OrderOut, int, dict[str, str]]:
+def check_out(body: schemas.CheckoutIn, header: schemas.CheckoutHeader) -> tuple[Document, int, dict[str, str]]:
     """Check the cart out. 202: it is on disk and will end exactly once; follow `Location` to see how.
 
     With `Prefer: wait=N` the finished order is answered with 200 when it is done in time.
     """
     at, who = services(), session_id()
-    key = checkouts.idempotency_key(header.idempotency_key)
-    accepted = checkouts.accept(at, who, body, key)
-    headers = {"Location": f"/api/orders/{accepted.order_id}", "Retry-After": "1"}
+    key, seconds = checkouts.idempotency_key(header.idempotency_key), wait_seconds(header.prefer)
+    order, retry_after = None, OPEN_RETRY_AFTER_SECONDS
+    if seconds:
+        accepted, order, retry_after = checkouts.accept_and_wait(at, who, body, key, seconds)
+    else:
+        accepted = checkouts.accept(at, who, body, key, checkouts.new_order_id())
+    headers = {"Location": f"/api/orders/{accepted.order_id}"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
-    if seconds := wait_seconds(header.prefer):
-        order, retry_after = checkouts.finished(at, accepted, who, seconds)
-        if order:
-            del headers["Retry-After"]
-            return order, 200, headers | {"Preference-Applied": f"wait={seconds}"}
-        headers["Retry-After"] = str(retry_after)
-    return checkouts.as_accepted(at, accepted, who), 202, headers
+    if order:
+        return order, 200, headers | {"Preference-Applied": f"wait={seconds}"}
+    return checkouts.as_accepted(at, accepted, who), 202, headers | {"Retry-After": str(retry_after)}
 
 
 # ---------------------------------------------------------------- orders
@@ -232,19 +247,19 @@ def list_orders(query: schemas.OrdersQuery) -> schemas.OrdersOut:
 
 
 @shop.get("/api/orders/<order_id>", tags=[ORDERS], responses={200: schemas.OrderOut})
-def show_order(path: schemas.OrderPath, header: schemas.PreferHeader) -> tuple[schemas.OrderOut, int, dict[str, str]]:
+def show_order(path: schemas.OrderPath, header: schemas.PreferHeader) -> tuple[Document, int, dict[str, str]]:
     """Show an order, never 404 after a 202. `Prefer: wait=N` holds the answer until it changes."""
     seconds = wait_seconds(header.prefer)
     seen = is_known if request.if_none_match else None
     order, retry_after = follow(services(), path.order_id, session_id(), seconds, seen)
-    headers = {} if order.terminal else {"Retry-After": str(retry_after)}
+    headers = {} if order["terminal"] else {"Retry-After": str(retry_after)}
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
     return order, 200, headers
 
 
 @shop.post("/api/orders/<order_id>/cancel", tags=[ORDERS], responses={200: schemas.OrderOut})
-def cancel_order(path: schemas.OrderPath, body: schemas.CancelOrder) -> schemas.OrderOut:
+def cancel_order(path: schemas.OrderPath, body: schemas.CancelOrder) -> Document:
     """Cancel an order of which nothing was shipped: stock back, money voided or given back, once."""
     return cancel(services(), path.order_id, session_id(), body.reason)
 
@@ -275,9 +290,28 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.extensions["oncecart"] = given or connect_services(settings)
+    if settings.cors_origins:
+        _allow(app, settings.cors_origins)
+    # What is registered last sees an answer first: a problem gets its headers like any other answer.
+    register_requests(app)
+    register_sessions(app, app.extensions["oncecart"].sessions)
+    register_problems(app)
+    register_commands(app)
+    app.register_api(shop)
+    register_admin(app)
+    app.register_api(ops.operations)
+    app.register_api(payments.calls)
+    app.register_blueprint(ops.pages)
+    app.register_blueprint(payments.pages)
+    register_pages(app, Reads(list_products, show_product, list_categories))
+    return app
+
+
+def _allow(app: Flask, origins: Sequence[str]) -> None:
+    """Let frontends of these origins use the API, with cookies."""
     CORS(
         app,
-        resources={"/api/*": {"origins": list(settings.cors_origins)}},
+        resources={"/api/*": {"origins": list(origins)}},
         supports_credentials=True,
         allow_headers=[
             "Authorization",
@@ -300,18 +334,6 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
         ],
         max_age=600,
     )
-    # What is registered last sees an answer first: a problem gets its headers like any other answer.
-    register_requests(app)
-    register_sessions(app, app.extensions["oncecart"].sessions)
-    register_problems(app)
-    register_commands(app)
-    app.register_api(shop)
-    register_admin(app)
-    app.register_api(ops.operations)
-    app.register_api(payments.calls)
-    app.register_blueprint(ops.pages)
-    app.register_blueprint(payments.pages)
-    return app
 
 
 def create_served_app() -> Flask:
@@ -319,7 +341,9 @@ def create_served_app() -> Flask:
     die_with_parent(signal.SIGKILL, int(os.environ[LISTENER]))
     configure_logging(read_settings().log_level, "web")
     arm_from_environment()
-    return create_app()
+    app = create_app()
+    spare_the_collector()
+    return app
 
 
 if __name__ == "__main__":

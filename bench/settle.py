@@ -36,11 +36,11 @@ from shop.pricing import basis, facts, price
 from shop.rules import Rules
 from tasks import runtime
 from tasks.checkout import settle
+from tasks.processes import spare_the_collector
 from tasks.queues import CHECKOUT, PAYMENTS, Bell, connect_queue, open_queue
 from web.settings import ROOT, read_rules
 from web.stores import now_ms
 from web.valkey import command
-from worker import spare_the_collector
 
 CHECKOUTS = 4096
 BATCH = 256
@@ -124,20 +124,26 @@ def accept_all(redis: Redis, rules: Rules) -> Inbox:
     return inbox
 
 
+def runtime_for(redis: Redis, queue: Redis, database: Database, rules: Rules) -> runtime.Runtime:
+    """What a worker's jobs work with, on these connections."""
+    bells = (Bell(open_queue(name, queue)) for name in (CHECKOUT, PAYMENTS))
+    inbox = Inbox(redis, rules.cart.lifetime_seconds)
+    return runtime.Runtime(inbox, database, rules, *bells, now_ms, "bench", BATCH)
+
+
 def ours(folder: Path, rules: Rules) -> tuple[float, Database]:
     """Seconds to settle the whole inbox, and the database it went into."""
     with valkey(folder / "valkey") as redis:
         database = new_database(folder / "ours.db")
         inbox = accept_all(redis, rules)
-        queue = open_queue(CHECKOUT, connect_queue(f"unix://{folder}/valkey/s"))
-        payments_bell = Bell(open_queue(PAYMENTS, queue.connection))
-        runtime.start(runtime.Runtime(inbox, database, rules, Bell(queue), payments_bell, now_ms, "bench", BATCH))
+        queue = connect_queue(f"unix://{folder}/valkey/s")
+        runtime.start(runtime_for(redis, queue, database, rules))
         started = time.perf_counter()
         settled = settle()
         seconds = time.perf_counter() - started
         if settled != CHECKOUTS or inbox.size():
             raise SystemExit(f"settled {settled} of {CHECKOUTS}")
-        queue.connection.close()
+        queue.close()
     return seconds, database
 
 

@@ -44,6 +44,14 @@ class Look:
     stamps: dict[str, str]
 
 
+def read(texts: Mapping[str, str | None]) -> Look:
+    """What these cached texts, by product, say."""
+    return Look(
+        {product_id: entry for product_id, text in texts.items() if (entry := _read(text))},
+        {product_id: (text or "")[:_STAMP_LENGTH] for product_id, text in texts.items()},
+    )
+
+
 class ProductCache:
     def __init__(self, redis: Redis) -> None:
         self._redis = answers(redis)
@@ -56,11 +64,7 @@ class ProductCache:
             return Look({}, {})
         with redis_errors():
             found = self._redis.mget([keys.product(product_id) for product_id in product_ids])
-        entries = zip(product_ids, map(_read, found), strict=True)
-        return Look(
-            {product_id: entry for product_id, entry in entries if entry},
-            {i: (text or "")[:_STAMP_LENGTH] for i, text in zip(product_ids, found, strict=True)},
-        )
+        return read(dict(zip(product_ids, found, strict=True)))
 
     def get(self, product_ids: Sequence[str]) -> dict[str, Cached]:
         """The entries of `look` alone."""

@@ -103,6 +103,13 @@ def price(
     )
 
 
+def shipping_of(items: Sequence[tuple[Product, int]], method: ShippingMethod) -> ShippingCost:
+    """What it costs to send these products and quantities, without the rest of the quote."""
+    subtotal = sum(product.price_minor * quantity for product, quantity in items)
+    weight = sum(product.weight_grams * quantity for product, quantity in items)
+    return shipping_cost(method, subtotal, weight, sum(quantity for _, quantity in items))
+
+
 def facts(product: Product) -> str:
     """All of a product that a quote depends on."""
     i = product

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 from redis.exceptions import ResponseError
 
 from carts.inbox import Settled, Waiting
 from db import orders, products
+from shop.catalogue import Product
 from shop.checkout import Address, Checkout
 from shop.errors import Unavailable
 from shop.pricing import Quote
+from shop.rules import Rules
 from shop.settlement import Decision, decide, give_up
 from shop.shipping import ShippingCost
 from tasks.failpoints import failpoint
 from tasks.runtime import Runtime, current
 
 MOST_TRIES = 5
+PLENTY_OF_CARTS = 10
+"""While more of a product are there than so many full carts hold, a copy of it that is seconds old decides nothing."""
+COMPANY_SECONDS = 0.01
 LONGEST_RUN_SECONDS = 30.0
 """After this a run rings for the next one and ends, well before RQ's time-out for a job."""
 
@@ -44,7 +50,7 @@ def settle() -> int:
 
 
 Done = tuple[list[Settled], set[str]]
-"""What the inbox must be told after a commit: what SQL says of each order, and the products whose stock moved."""
+"""What the inbox must be told after a commit: what SQL says of each order, and the products that got scarce."""
 
 
 def _drain(runtime: Runtime, until: float) -> int:
@@ -79,7 +85,7 @@ def _drain(runtime: Runtime, until: float) -> int:
             done, threw_now = settle_batch(runtime, batch)
             failed |= threw_now | _tell(runtime, done)
             done = [], set()
-            following = _next(runtime, skip=threw | failed)
+            following = _following(runtime, threw | failed)
         threw |= failed
         settled += len(batch) - len(failed)
         batch = following
@@ -98,6 +104,20 @@ def _next(runtime: Runtime, skip: Collection[str] = ()) -> list[Waiting]:
     holds = runtime.inbox.hold_lease(runtime.worker)
     failpoint("settle.held")
     return runtime.inbox.peek(runtime.settle_batch, skip=skip) if holds else []
+
+
+def _following(runtime: Runtime, skip: Collection[str]) -> list[Waiting]:
+    """The next batch after one that was not full: those who come within a moment, and none when nobody does for long.
+
+    A commit costs the same for one as for many, and a job of RQ's as much as some twenty orders; so whoever comes
+    first waits a few milliseconds for company, and a worker that has just worked stays awake for the next.
+    """
+    asleep_at = time.monotonic() + runtime.awake_seconds
+    while runtime.awake_seconds:
+        time.sleep(COMPANY_SECONDS)
+        if (batch := _next(runtime, skip)) or time.monotonic() > asleep_at:
+            return batch
+    return _next(runtime, skip)
 
 
 def _tell(runtime: Runtime, done: Done) -> set[str]:
@@ -165,54 +185,64 @@ def _settled_alone(runtime: Runtime, waiting: Waiting) -> bool:
 def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
     """Write a batch's orders in one transaction: when this returns, it has happened.
 
-    Answers what the inbox must be told: what SQL says of each, and the products whose stock moved.
+    Answers what the inbox must be told: what SQL says of each, and the products that got scarce.
     """
     started = time.perf_counter()
     try:
-        statuses, decisions = _write(runtime, batch)
+        statuses, decisions, scarce = _write(runtime, batch)
         confirmed: set[str] = set()
     except orders.Repeated:
-        statuses, decisions = _write(runtime, batch, careful=True)
+        statuses, decisions, scarce = _write(runtime, batch, careful=True)
         with runtime.database.reading() as session:
             confirmed = orders.numbered(session, statuses)
     if any(decision.payment for decision in decisions):
         failpoint("settle.ringing")
         runtime.payments_bell.ring()
         failpoint("settle.rung")
-    sold: set[str] = set()
     failed = 0
     for decision in decisions:
-        if decision.failure is None:
-            sold.update(line.product_id for line in decision.quote.lines)
-        else:
+        if decision.failure is not None:
             failed += 1
             log.info("order.failed", order_id=decision.checkout.order_id, code=decision.failure.code)
     ms = round((time.perf_counter() - started) * 1000, 1)
     log.info("settle.batch", checkouts=len(batch), confirmed=len(decisions) - failed, failed=failed, ms=ms)
     ends = (Settled(w.order_id, w.session_id, statuses[w.order_id], w.order_id in confirmed) for w in batch)
-    return [*ends], sold
+    return [*ends], scarce
 
 
 def _write(
     runtime: Runtime, batch: Sequence[Waiting], *, careful: bool = False
-) -> tuple[dict[str, str], list[Decision]]:
-    """One transaction: the status of every order of the batch, and what was decided of those that had none.
+) -> tuple[dict[str, str], list[Decision], set[str]]:
+    """One transaction: the status of every order of the batch, what was decided of the new ones, what got scarce.
 
     Raises orders.Repeated when some of it is there already: after a death between the commit and the
-    tidying, or when a restored store accepted a cart again. `careful` looks for that first. It is so
-    seldom that the constraints may tell.
+    tidying, or when a restored store accepted a cart again; or orders.Outdated, when another shard's
+    settlement was quicker at the last units. `careful` looks for the first, and holds the products from
+    the beginning. Both are so seldom that the constraints, and a late look, may tell.
     """
+    at_once = careful or runtime.database.is_sqlite()  # Nobody could wait less there: each transaction is alone.
     lines = [line for waiting in batch if waiting.checkout for line in waiting.checkout.quote.lines]
     with orders.repeated_errors(), runtime.database.writing() as session:
-        on_hand = products.lock(session, {line.product_id for line in lines})
+        on_hand = products.lock(session, {line.product_id for line in lines}, hold=at_once)
         statuses = orders.statuses(session, [waiting.order_id for waiting in batch]) if careful else {}
         fresh = [_readable(waiting) for waiting in batch if waiting.order_id not in statuses]
         taken_by = orders.taken_by(session, fresh) if careful else {}
         decisions = decide(fresh, on_hand, runtime.rules, taken_by)
-        written = orders.write(session, decisions, runtime.now())
+        written = orders.write(session, decisions, runtime.now(), None if at_once else on_hand)
         failpoint("settle.writing")
     failpoint("settle.committed")
-    return statuses | written, decisions
+    return statuses | written, decisions, _scarce(on_hand, decisions, runtime.rules)
+
+
+def _scarce(on_hand: Mapping[str, Product], decisions: Sequence[Decision], rules: Rules) -> set[str]:
+    """The products that were sold and of which few are left: what is cached of them may now decide something."""
+    units: Counter[str] = Counter()
+    for decision in decisions:
+        if decision.failure is None:
+            for line in decision.quote.lines:
+                units[line.product_id] += line.quantity
+    plenty = PLENTY_OF_CARTS * rules.cart.max_quantity
+    return {product_id for product_id, sold in units.items() if on_hand[product_id].stock_quantity - sold < plenty}
 
 
 class UnreadableSnapshot(ValueError):

@@ -26,6 +26,8 @@ class Runtime:
     worker: str
     """Unique among all workers: it holds the lease and shows in the heartbeats."""
     settle_batch: int = 256
+    awake_seconds: float = 0.0
+    """How long a settlement that has found nothing more looks again before it ends."""
     providers: Mapping[str, Provider] = field(default_factory=dict)
     """By the names that shop.toml calls them."""
     public_url: str = ""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import msgspec
 from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
@@ -85,11 +86,11 @@ def _summary(faults: list[Fault], what: str) -> str:
 
 
 def answer(value: Any) -> Any:
-    """A model as a JSON response, alone or as (model, status, headers); anything else as it is."""
+    """A model or a document as a JSON response, alone or as (body, status, headers); anything else as it is."""
     body, *rest = value if isinstance(value, tuple) else (value,)
-    if not isinstance(body, BaseModel):
+    if not isinstance(body, (BaseModel, dict)):
         return value
-    response = Response(body.model_dump_json(), mimetype=JSON)
+    response = Response(written(body), mimetype=JSON)
     if rest:
         response.status_code = rest[0]
     if len(rest) > 1:
@@ -102,9 +103,17 @@ def answer(value: Any) -> Any:
     return response
 
 
-def is_known(model: BaseModel) -> bool:
+def written(body: BaseModel | dict[str, Any]) -> bytes:
+    """An answer as it goes over the wire."""
+    return _write(body) if isinstance(body, dict) else body.model_dump_json().encode()
+
+
+_write = msgspec.json.Encoder().encode
+
+
+def is_known(body: dict[str, Any]) -> bool:
     """Whether the client named this answer's ETag in If-None-Match: it has seen it already."""
-    return request.if_none_match.contains_weak(generate_etag(model.model_dump_json().encode()))
+    return request.if_none_match.contains_weak(generate_etag(written(body)))
 
 
 class _OurViews:
@@ -145,6 +154,10 @@ class Blueprint(_OurViews, APIBlueprint):
 
 class Api(_OurViews, OpenAPI):
     """The application: every operation may answer with a problem."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """As it is: none of our functions is a coroutine, and Flask asks each of them at every request."""
+        return func
 
     def generate_spec_json(self) -> None:
         super().generate_spec_json()  # type: ignore[no-untyped-call]

@@ -11,14 +11,14 @@ from shop.errors import OrderNotFound, Unavailable
 from shop.orders import OPEN
 from tasks.failpoints import failpoint
 from web.follow import follow, read_order
-from web.schemas import OrderOut
 from web.services import Services
+from web.views import Document
 
 SETTLING_SECONDS = 5
 """An order that was accepted a moment ago is settled in milliseconds; so long we wait for that."""
 
 
-def cancel(services: Services, order_id: str, session_id: str, reason: str | None) -> OrderOut:
+def cancel(services: Services, order_id: str, session_id: str, reason: str | None) -> Document:
     """The order, cancelled; one that was cancelled already stays as it is.
 
     Raises OrderNotFound, ImpossibleTransition once it is shipped or failed, Unavailable while it is not settled.

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from carts.products import Look, ProductCache
+from carts.products import Look, ProductCache, read
+from carts.store import SeenCart
 from db import products
 from db.session import Database
 from shop.catalogue import Product
@@ -31,9 +32,13 @@ class Catalogue:
             raise ProductNotFound(f"There is no product {product_id}.")
         return found
 
-    def find(self, product_ids: Sequence[str]) -> dict[str, Product]:
+    def of(self, cart: SeenCart) -> dict[str, Product]:
+        """The products of a cart, of which it was seen what is cached. Raises Unavailable."""
+        return self.find(cart.product_ids, read(cart.texts))
+
+    def find(self, product_ids: Sequence[str], look: Look | None = None) -> dict[str, Product]:
         """These products; one that is gone is missing. Raises Unavailable when neither store can tell."""
-        look = self._look(product_ids)
+        look = look or self._look(product_ids)
         cached = look.entries
         now = self._now()
         due = [i for i in product_ids if i not in cached or not -FRESH_MS <= now - cached[i].at <= FRESH_MS]
@@ -75,8 +80,8 @@ class Catalogue:
         if time.monotonic() < self._away_until:
             raise Unavailable("The catalogue is away for a moment.")
         try:
-            with self._database.reading() as session:
-                return products.load(session, product_ids)
+            with self._database.looking() as look:
+                return products.load(look, product_ids)
         except Unavailable:
             self._away_until = time.monotonic() + SPARED_SECONDS
             raise

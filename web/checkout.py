@@ -12,10 +12,11 @@ import msgspec
 from uuid_utils import uuid7
 
 from carts.connection import RETRY_AFTER_SECONDS
-from carts.inbox import Accepted, Answer, Changed, Empty, Mismatch, Replayed
+from carts.inbox import Accepted, Answer, Changed, Empty, Mismatch, Replayed, used_for
+from carts.store import SeenCart
 from db import orders
 from shop.cards import SHORTEST, SHORTEST_IN_PHONES, holds_card_number
-from shop.cart import Cart, unsellable
+from shop.cart import unsellable
 from shop.catalogue import Product
 from shop.checkout import Address, Checkout
 from shop.errors import (
@@ -39,10 +40,10 @@ from shop.pricing import Quote, basis, facts, price
 from shop.rules import Destination, PaymentMethod, Rules, ShippingMethod
 from shop.shipping import methods_for
 from tasks.failpoints import failpoint
-from web.follow import follow, read_order
-from web.schemas import AddressIn, CheckoutIn, OrderOut, SameAsShipping
+from web.follow import CROWDED_RETRY_AFTER_SECONDS, OPEN_RETRY_AFTER_SECONDS, follow, outcome, read_order
+from web.schemas import AddressIn, CheckoutIn, SameAsShipping
 from web.services import Services
-from web.views import pending_order
+from web.views import Document, pending_order
 
 MOST_PRICINGS = 5
 _KEY = re.compile(r'"([\x20-\x7e]{1,255})"|([\x21\x23-\x7e][\x20-\x7e]{0,254})')
@@ -58,7 +59,7 @@ class Outcome:
     """What was accepted just now; None for a replay."""
 
 
-def as_accepted(services: Services, accepted: Outcome, session_id: str) -> OrderOut:
+def as_accepted(services: Services, accepted: Outcome, session_id: str) -> Document:
     """The body of a 202: the order as it was accepted, the same for every replay."""
     checkout = accepted.checkout
     if checkout is None:
@@ -88,39 +89,52 @@ def fingerprint(body: CheckoutIn) -> str:
     return hashlib.sha256(msgspec.json.encode(given, order="sorted")).hexdigest()
 
 
-def finished(services: Services, accepted: Outcome, session_id: str, seconds: int) -> tuple[OrderOut | None, int]:
-    """The accepted order if it is terminal in time, and the seconds after which to ask again if not.
+def new_order_id() -> str:
+    return str(uuid7())
 
-    A store that goes away now is no error: the checkout is accepted, and its outcome can be read later.
+
+def accept_and_wait(
+    services: Services, session_id: str, body: CheckoutIn, key: str | None, seconds: int
+) -> tuple[Outcome, Document | None, int]:
+    """`accept`, then the order if it is terminal in time, and the seconds after which to ask again if not.
+
+    The wait begins before the checkout is accepted, so that no look is needed to know that nothing has happened yet.
+    A store that goes away while we wait is no error: the checkout is accepted, and its outcome can be read later.
     """
-    try:
-        order, retry_after = follow(services, accepted.order_id, session_id, seconds)
-    except Unavailable:
-        return None, RETRY_AFTER_SECONDS
-    return order if order.terminal else None, retry_after
+    order_id = new_order_id()
+    with services.outcomes.waiter(order_id) as changed:
+        accepted = accept(services, session_id, body, key, order_id)
+        try:
+            if accepted.replayed:
+                order, retry_after = follow(services, accepted.order_id, session_id, seconds)
+                return accepted, order if order["terminal"] else None, retry_after
+            if changed is None:
+                return accepted, None, CROWDED_RETRY_AFTER_SECONDS
+            return accepted, outcome(services, changed, order_id, session_id, seconds), OPEN_RETRY_AFTER_SECONDS
+        except Unavailable:
+            return accepted, None, RETRY_AFTER_SECONDS
 
 
-def accept(services: Services, session_id: str, body: CheckoutIn, key: str | None) -> Outcome:
-    """Accept the session's cart as a checkout, durably and once; ring the worker.
+def accept(services: Services, session_id: str, body: CheckoutIn, key: str | None, order_id: str) -> Outcome:
+    """Accept the session's cart as the checkout of this id, durably and once; ring the worker.
 
     Raises the Conflict, Invalid or Unavailable that stands against it; nothing is changed then.
     """
     refuse_card_numbers(body)
     print_ = fingerprint(body)
     for _ in range(MOST_PRICINGS):
-        cart = services.carts.get(session_id)
-        # The cart first: if a twin of this request claims it after our look, the key tells; the other
-        # way round the twin could claim it between the two, and we would find neither key nor cart.
-        if key and (seen := services.inbox.replay(session_id, key, print_)):
+        # Cart and key in one look: between two, a twin of this request could claim the one and use the other.
+        cart = services.carts.get(session_id, key)
+        if seen := used_for(cart.used, print_):
             return _seen(seen)
         if not cart.lines:
             return _answer_empty(services, session_id, key, print_)
-        checkout = _priced_unless_changed(services, session_id, cart, body, key, print_)
+        checkout = _priced_unless_changed(services, session_id, cart, body, key, print_, order_id)
         match _accepted(services, checkout) if checkout else Changed():
-            case Accepted(order_id, at, ring):
+            case Accepted(_, at, ring, shard):
                 if ring:
                     failpoint("accept.ringing")
-                    services.bell.ring()
+                    services.bell.ring(shard)
                     failpoint("accept.rung")
                 return Outcome(order_id, replayed=False, checkout=checkout and replace(checkout, accepted_at=at))
             case Replayed() | Mismatch() as seen:
@@ -179,14 +193,14 @@ def _answer_empty(services: Services, session_id: str, key: str | None, print_: 
 
 
 def _priced_unless_changed(
-    services: Services, session_id: str, cart: Cart, body: CheckoutIn, key: str | None, print_: str
+    services: Services, session_id: str, cart: SeenCart, body: CheckoutIn, key: str | None, print_: str, order_id: str
 ) -> Checkout | None:
     """`_priced`; None when something stands against it and the cart has changed meanwhile.
 
     Then a twin of this request may have taken the cart and the stock: look again before saying no.
     """
     try:
-        return _priced(services, session_id, cart, body, key, print_)
+        return _priced(services, session_id, cart, body, key, print_, order_id)
     except Conflict:
         if services.carts.get(session_id).version == cart.version:
             raise
@@ -194,7 +208,7 @@ def _priced_unless_changed(
 
 
 def _priced(
-    services: Services, session_id: str, cart: Cart, body: CheckoutIn, key: str | None, print_: str
+    services: Services, session_id: str, cart: SeenCart, body: CheckoutIn, key: str | None, print_: str, order_id: str
 ) -> Checkout:
     """The cart as a checkout that can be accepted. Raises what stands against it."""
     rules = services.rules
@@ -217,7 +231,7 @@ def _priced(
     quote = price(items, method, destination(rules, shipping), rules)
     _check_expected(body.expected_total, quote, rules)
     return Checkout(
-        order_id=str(uuid7()),
+        order_id=order_id,
         session_id=session_id,
         cart_id=cart.id or "",
         cart_version=cart.version,
@@ -241,9 +255,9 @@ def _check_token(method: PaymentMethod, token: str | None) -> None:
         raise _missing("/payment_token", f"{method.name} takes no token")
 
 
-def sellable(services: Services, cart: Cart) -> list[tuple[Product, int]]:
+def sellable(services: Services, cart: SeenCart) -> list[tuple[Product, int]]:
     """The cart's products and quantities. Raises the Conflict of every line that cannot be sold now."""
-    products = services.catalogue.find(cart.product_ids)
+    products = services.catalogue.of(cart)
     if faults := unsellable(cart.lines, products, services.rules.cart.max_quantity):
         raise refuse_lines(faults)
     return [(products[line.product_id], line.quantity) for line in cart.lines]

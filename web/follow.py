@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from threading import Event
 
 from carts.inbox import Snapshot
-from db import orders, payments
+from db import order_looks, orders
 from db.models import OrderRow
 from shop.errors import OrderNotFound, Unavailable
 from shop.money import exponent
-from web.schemas import OrderOut, OrdersOut, OrdersPage, OrderSummary
+from web.schemas import OrdersOut, OrdersPage, OrderSummary
 from web.services import Services
-from web.views import order_out, order_summary, pending_order, pending_summary
+from web.views import Document, order_out, order_summary, pending_order, pending_summary
 
 LONGEST_WAIT_SECONDS = 25
 OPEN_RETRY_AFTER_SECONDS = 1
@@ -27,7 +28,7 @@ def wait_seconds(prefer: str | None) -> int:
     return min(int(match[2]), LONGEST_WAIT_SECONDS) if match else 0
 
 
-def read_order(services: Services, order_id: str, session_id: str) -> OrderOut:
+def read_order(services: Services, order_id: str, session_id: str) -> Document:
     """The session's order as it stands. Never missing after a 202. Raises OrderNotFound or Unavailable."""
     try:
         if order := _from_sql(services, order_id, session_id):
@@ -45,16 +46,19 @@ def read_order(services: Services, order_id: str, session_id: str) -> OrderOut:
     return _from_snapshot(snapshot)
 
 
-def _from_sql(services: Services, order_id: str, session_id: str) -> OrderOut | None:
-    with services.database.reading() as session:
-        row = orders.get(session, order_id, session_id)
+def _from_sql(services: Services, order_id: str, session_id: str) -> Document | None:
+    with services.database.looking() as look:
+        row = order_looks.order(look, order_id, session_id)
         if row is None:
             return None
-        items = orders.items(session, [order_id])[order_id]
         shipped = row.fulfillment_status != "unfulfilled"
-        shipments = orders.shipments(session, [order_id])[order_id] if shipped else []
-        asked = payments.rows_of(session, [order_id])[order_id] if _may_have_asked(services, row) else []
-        return order_out(row, items, shipments, asked, orders.timeline(session, order_id))
+        return order_out(
+            row,
+            order_looks.items(look, order_id),
+            order_looks.shipments(look, order_id) if shipped else [],
+            order_looks.payments(look, order_id) if _may_have_asked(services, row) else [],
+            order_looks.timeline(look, order_id),
+        )
 
 
 def _may_have_asked(services: Services, row: OrderRow) -> bool:
@@ -63,7 +67,7 @@ def _may_have_asked(services: Services, row: OrderRow) -> bool:
     return method is None or method.provider is not None or row.payment_status not in ("none", "pending", "voided")
 
 
-def _from_snapshot(snapshot: Snapshot) -> OrderOut:
+def _from_snapshot(snapshot: Snapshot) -> Document:
     checkout = snapshot.checkout
     return pending_order(checkout, exponent(checkout.quote.currency), snapshot.status or "pending")
 
@@ -73,8 +77,8 @@ def follow(
     order_id: str,
     session_id: str,
     seconds: int,
-    has_seen: Callable[[OrderOut], bool] | None = None,
-) -> tuple[OrderOut, int]:
+    has_seen: Callable[[Document], bool] | None = None,
+) -> tuple[Document, int]:
     """The order once it is news, is terminal, or time is up, and the seconds after which to ask again.
 
     News is what the client has not seen (by its ETag), or, where it does not say what it has seen,
@@ -87,13 +91,24 @@ def follow(
         first = order = read_order(services, order_id, session_id)
         if changed is None:
             return order, CROWDED_RETRY_AFTER_SECONDS
-        while not order.terminal and (has_seen(order) if has_seen else order == first):
+        while not order["terminal"] and (has_seen(order) if has_seen else order == first):
             left = until - time.monotonic()
             if left <= 0 or not changed.wait(left):
                 break
             changed.clear()
             order = read_order(services, order_id, session_id)
     return order, OPEN_RETRY_AFTER_SECONDS
+
+
+def outcome(services: Services, changed: Event, order_id: str, session_id: str, seconds: float) -> Document | None:
+    """The order once it is terminal, None when time is up before; `changed` has been there since before it was."""
+    until = time.monotonic() + seconds
+    while changed.wait(max(0.0, until - time.monotonic())):
+        changed.clear()
+        order = read_order(services, order_id, session_id)
+        if order["terminal"]:
+            return order
+    return None
 
 
 def history(services: Services, session_id: str, per_page: int, cursor: str | None) -> OrdersOut:

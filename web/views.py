@@ -1,9 +1,13 @@
-"""From what the shop knows to what goes over the wire."""
+"""From what the shop knows to what goes over the wire.
+
+Carts and orders, which are asked for all the time, are plain documents; what is in them stands in web.schemas, and
+every test that asks for one holds it against that. The rest are the models of web.schemas themselves.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from db.models import OrderEventRow, OrderItemRow, OrderRow, PaymentRow, ProductRow
 from db.orders import Shipment
@@ -13,10 +17,12 @@ from shop.catalogue import Product, stock_status
 from shop.checkout import Checkout
 from shop.money import exponent, format_amount
 from shop.orders import OPEN
-from shop.pricing import Quote, explain, percent, price
+from shop.pricing import Quote, explain, percent, price, shipping_of
 from shop.rules import Destination, Rules, ShippingMethod
 from shop.shipping import methods_for
 from web import schemas as out
+
+Document = dict[str, Any]
 
 
 class Money:
@@ -116,89 +122,94 @@ def facets_out(found: Mapping[str, Any], rules: Rules) -> out.FacetsOut:
         if "price" in found
         else None,
         availability=out.AvailabilityFacet(**found["availability"]) if "availability" in found else None,
+        exact=found["exact"],
     )
 
 
 # ---------------------------------------------------------------- cart
 
 
-def cart_out(cart: Cart, products: Mapping[str, Product], rules: Rules) -> out.CartOut:
+def cart_out(cart: Cart, products: Mapping[str, Product], rules: Rules) -> Document:
     """The whole cart: lines at live prices, totals for the shop's home, and all a shopper should know."""
     money = Money(rules.digits)
     sellable = [(products[i.product_id], i.quantity) for i in cart.lines if _sold(products.get(i.product_id))]
     home = rules.tax.home
     quote = price(sellable, cheapest(sellable, home, rules), home, rules) if sellable else None
     taxes = {line.product_id: line.tax_minor for line in quote.lines} if quote else {}
-    return out.CartOut(
-        id=cart.id,
-        version=cart.version,
-        items=[_cart_item(i, products.get(i.product_id), taxes.get(i.product_id, 0), rules) for i in cart.lines],
-        item_count=len(cart.lines),
-        total_quantity=sum(line.quantity for line in cart.lines),
-        currency=rules.currency,
-        prices_include_tax=rules.tax.prices_include_tax,
-        subtotal=money(quote.subtotal_minor if quote else 0),
-        tax_amount=money(quote.tax_minor if quote else 0),
-        shipping_amount=money(quote.shipping_minor if quote else 0),
-        total_amount=money(quote.total_minor if quote else 0),
-        estimated=True,
-        warnings=warnings(cart, products, rules),
-        expires_at=None if cart.expires_at is None else out.instant(cart.expires_at),
-    )
+    return {
+        "id": cart.id,
+        "version": cart.version,
+        "items": [_cart_item(i, products.get(i.product_id), taxes.get(i.product_id, 0), rules) for i in cart.lines],
+        "item_count": len(cart.lines),
+        "total_quantity": sum(line.quantity for line in cart.lines),
+        "currency": rules.currency,
+        "prices_include_tax": rules.tax.prices_include_tax,
+        "subtotal": money(quote.subtotal_minor if quote else 0),
+        "tax_amount": money(quote.tax_minor if quote else 0),
+        "shipping_amount": money(quote.shipping_minor if quote else 0),
+        "total_amount": money(quote.total_minor if quote else 0),
+        "estimated": True,
+        "warnings": warnings(cart, products, rules),
+        "expires_at": None if cart.expires_at is None else out.instant(cart.expires_at),
+    }
 
 
 def _sold(product: Product | None) -> bool:
     return product is not None and product.is_active
 
 
-def _cart_item(line: CartLine, product: Product | None, tax_minor: int, rules: Rules) -> out.CartItemOut:
+def _cart_item(line: CartLine, product: Product | None, tax_minor: int, rules: Rules) -> Document:
     money = Money(rules.digits)
     stock = product.stock_quantity if product and product.is_active else 0
     sold = product is not None and product.is_active
-    return out.CartItemOut(
-        item_id=line.product_id,
-        product_id=line.product_id,
-        sku=product.sku if product else None,
-        name=product.name if product else line.product_id,
-        image_url=product.image_url if product else None,
-        options=dict(product.options) if product else {},
-        quantity=line.quantity,
-        max_quantity=min(stock, rules.cart.max_quantity),
-        unit_price=money(product.price_minor) if product and sold else None,
-        price_when_added=money(line.price_when_added_minor),
-        subtotal=money(product.price_minor * line.quantity if product and sold else 0),
-        tax_amount=money(tax_minor),
-        available=stock >= line.quantity,
-        available_quantity=stock,
-        added_at=out.instant(line.added_at),
-    )
+    return {
+        "item_id": line.product_id,
+        "product_id": line.product_id,
+        "sku": product.sku if product else None,
+        "name": product.name if product else line.product_id,
+        "image_url": product.image_url if product else None,
+        "options": dict(product.options) if product else {},
+        "quantity": line.quantity,
+        "max_quantity": min(stock, rules.cart.max_quantity),
+        "unit_price": money(product.price_minor) if product and sold else None,
+        "price_when_added": money(line.price_when_added_minor),
+        "subtotal": money(product.price_minor * line.quantity if product and sold else 0),
+        "tax_amount": money(tax_minor),
+        "available": stock >= line.quantity,
+        "available_quantity": stock,
+        "added_at": out.instant(line.added_at),
+    }
 
 
-def warnings(cart: Cart, products: Mapping[str, Product], rules: Rules) -> list[out.WarningOut]:
+def warnings(cart: Cart, products: Mapping[str, Product], rules: Rules) -> list[Document]:
     money = Money(rules.digits)
     found = [
-        out.WarningOut(
-            code=fault.code,
-            message=fault.message,
-            pointer=fault.pointer or "",
-            product_id=fault.product_id or "",
-            requested=fault.requested,
-            available=fault.available,
-        )
+        {
+            "code": fault.code,
+            "message": fault.message,
+            "pointer": fault.pointer or "",
+            "product_id": fault.product_id or "",
+            "requested": fault.requested,
+            "available": fault.available,
+            "was": None,
+            "now": None,
+        }
         for fault in unsellable(cart.lines, products, rules.cart.max_quantity)
     ]
     for move in price_moves(cart.lines, products):
         was, now = money(move.was_minor), money(move.now_minor)
         message = f"The price is {now} now; it was {was} when you added it."
         found.append(
-            out.WarningOut(
-                code="price_changed",
-                message=message,
-                pointer=move.pointer,
-                product_id=move.product_id,
-                was=was,
-                now=now,
-            )
+            {
+                "code": "price_changed",
+                "message": message,
+                "pointer": move.pointer,
+                "product_id": move.product_id,
+                "requested": None,
+                "available": None,
+                "was": was,
+                "now": now,
+            }
         )
     return found
 
@@ -207,20 +218,22 @@ def cheapest(items: Sequence[tuple[Product, int]], destination: Destination, rul
     """The cheapest delivery to a destination, for an estimate; any method if only pick-up serves it."""
     methods = methods_for(rules, destination) or rules.shipping.methods
     delivered = [method for method in methods if not method.pickup] or methods
-    return min(delivered, key=lambda method: price(items, method, destination, rules).shipping_minor)
+    if len(delivered) == 1:
+        return delivered[0]
+    return min(delivered, key=lambda method: shipping_of(items, method).total_minor)
 
 
 # ---------------------------------------------------------------- quotes
 
 
-def tax_lines(quote: Quote, money: Money) -> list[out.TaxLineOut]:
+def tax_lines(quote: Quote, money: Money) -> list[Document]:
     return [
-        out.TaxLineOut(
-            name=line.name,
-            rate_percent=percent(line.rate_ppm),
-            base_amount=money(line.base_minor),
-            tax_amount=money(line.tax_minor),
-        )
+        {
+            "name": line.name,
+            "rate_percent": percent(line.rate_ppm),
+            "base_amount": money(line.base_minor),
+            "tax_amount": money(line.tax_minor),
+        }
         for line in quote.tax_lines
     ]
 
@@ -231,72 +244,75 @@ def quote_out(
     cart: Cart,
     products: Mapping[str, Product],
     rules: Rules,
-) -> out.QuoteOut:
+) -> Document:
     money = Money(rules.digits)
     cost = quote.shipping
-    return out.QuoteOut(
-        currency=quote.currency,
-        prices_include_tax=quote.prices_include_tax,
-        lines=[
-            out.QuoteLineOut(
-                product_id=line.product_id,
-                sku=line.sku,
-                name=line.name,
-                quantity=line.quantity,
-                unit_price=money(line.unit_price_minor),
-                subtotal=money(line.subtotal_minor),
-                tax_name=line.tax_name,
-                tax_rate_percent=percent(line.tax_rate_ppm),
-                tax_amount=money(line.tax_minor),
-            )
+    return {
+        "currency": quote.currency,
+        "prices_include_tax": quote.prices_include_tax,
+        "lines": [
+            {
+                "product_id": line.product_id,
+                "sku": line.sku,
+                "name": line.name,
+                "quantity": line.quantity,
+                "unit_price": money(line.unit_price_minor),
+                "subtotal": money(line.subtotal_minor),
+                "tax_name": line.tax_name,
+                "tax_rate_percent": percent(line.tax_rate_ppm),
+                "tax_amount": money(line.tax_minor),
+            }
             for line in quote.lines
         ],
-        subtotal=money(quote.subtotal_minor),
-        shipping_amount=money(quote.shipping_minor),
-        tax_amount=money(quote.tax_minor),
-        total_amount=money(quote.total_minor),
-        tax_lines=tax_lines(quote, money),
-        shipping=out.ShippingCostOut(
-            method=cost.method_id,
-            name=cost.name,
-            base=money(cost.base_minor),
-            by_weight=money(cost.weight_minor),
-            by_item=money(cost.items_minor),
-            free=money(cost.free_minor),
-            total=money(cost.total_minor),
-        ),
-        shipping_options=[
-            out.ShippingOptionOut(
-                method=method.id,
-                name=method.name,
-                amount=money(option.shipping_minor),
-                total_amount=money(option.total_minor),
-                days=method.days,
-                pickup=method.pickup,
-                selected=method.id == cost.method_id,
-            )
+        "subtotal": money(quote.subtotal_minor),
+        "shipping_amount": money(quote.shipping_minor),
+        "tax_amount": money(quote.tax_minor),
+        "total_amount": money(quote.total_minor),
+        "tax_lines": tax_lines(quote, money),
+        "shipping": {
+            "method": cost.method_id,
+            "name": cost.name,
+            "base": money(cost.base_minor),
+            "by_weight": money(cost.weight_minor),
+            "by_item": money(cost.items_minor),
+            "free": money(cost.free_minor),
+            "total": money(cost.total_minor),
+        },
+        "shipping_options": [
+            {
+                "method": method.id,
+                "name": method.name,
+                "amount": money(option.shipping_minor),
+                "total_amount": money(option.total_minor),
+                "days": method.days,
+                "pickup": method.pickup,
+                "selected": method.id == cost.method_id,
+            }
             for method, option in options
         ],
-        payment_methods=[
-            out.PaymentOptionOut(
-                method=method.id, name=method.name, description=method.description, provider=method.provider
-            )
+        "payment_methods": [
+            {
+                "method": method.id,
+                "name": method.name,
+                "description": method.description,
+                "provider": method.provider,
+            }
             for method in rules.payment.methods
         ],
-        warnings=warnings(cart, products, rules),
-        explanation=[
-            out.StepOut(what=step.what, formula=step.formula, exact=step.exact, amount=money(step.amount_minor))
+        "warnings": warnings(cart, products, rules),
+        "explanation": [
+            {"what": step.what, "formula": step.formula, "exact": step.exact, "amount": money(step.amount_minor)}
             for step in explain(quote, rules.digits)
         ],
-        cart_version=cart.version,
-    )
+        "cart_version": cart.version,
+    }
 
 
 # ---------------------------------------------------------------- orders
 
 
-def _links(order_id: str) -> out.LinksOut:
-    return out.LinksOut(self=f"/api/orders/{order_id}")
+def _links(order_id: str) -> Document:
+    return {"self": f"/api/orders/{order_id}"}
 
 
 def order_out(
@@ -305,18 +321,18 @@ def order_out(
     shipments: Sequence[Shipment],
     payments: Sequence[PaymentRow],
     events: Sequence[OrderEventRow],
-) -> out.OrderOut:
+) -> Document:
     """An order from its rows, for the shopper; `events` without what is not for them."""
-    return out.OrderOut(
+    return {
         **order_facts(row, items, shipments, payments),
-        timeline=[event_out(event) for event in events],
-        links=_links(row.id),
-    )
+        "timeline": [event_out(event) for event in events],
+        "links": _links(row.id),
+    }
 
 
 def order_facts(
     row: OrderRow, items: Sequence[OrderItemRow], shipments: Sequence[Shipment], payments: Sequence[PaymentRow]
-) -> dict[str, Any]:
+) -> Document:
     """The members of an order that do not depend on who reads it, in its own currency."""
     money = Money(exponent(row.currency))
     return {
@@ -335,20 +351,20 @@ def order_facts(
         "total_amount": money(row.total_minor),
         "prices_include_tax": row.quote["prices_include_tax"],
         "tax_lines": [
-            out.TaxLineOut(
-                name=line["name"],
-                rate_percent=percent(line["rate_ppm"]),
-                base_amount=money(line["base_minor"]),
-                tax_amount=money(line["tax_minor"]),
-            )
+            {
+                "name": line["name"],
+                "rate_percent": percent(line["rate_ppm"]),
+                "base_amount": money(line["base_minor"]),
+                "tax_amount": money(line["tax_minor"]),
+            }
             for line in row.quote["tax_lines"]
         ],
-        "shipping_info": out.AddressOut(**row.shipping_address) if row.shipping_address else None,
-        "billing_info": out.AddressOut(**row.billing_address),
+        "shipping_info": _address(row.shipping_address),
+        "billing_info": _address(row.billing_address),
         "shipping_method": row.shipping_method,
         "payment_method": row.payment_method,
         "payment": payment_out(row, payments, money),
-        "failure": out.FailureOut(**row.failure) if row.failure else None,
+        "failure": out.FailureOut(**row.failure).model_dump() if row.failure else None,
         "shipments": [_shipment_out(shipment, items) for shipment in shipments],
         "created_at": out.instant(row.created_at),
         "accepted_at": out.instant(row.accepted_at),
@@ -357,130 +373,138 @@ def order_facts(
     }
 
 
-def payment_out(row: OrderRow, payments: Sequence[PaymentRow], money: Money) -> out.PaymentOut:
+_NO_ADDRESS: Final[Document] = dict.fromkeys(out.AddressOut.model_fields)
+
+
+def _address(stored: Document | None) -> Document | None:
+    """A stored address with the members that were left out then, or that there were not yet."""
+    return _NO_ADDRESS | stored if stored else None
+
+
+def payment_out(row: OrderRow, payments: Sequence[PaymentRow], money: Money) -> Document:
     """What the shopper can do about the payment, and what was given back."""
     first = next((payment for payment in payments if payment.kind == "authorize"), None)
     action = None
     if row.status == "requires_action" and first and first.action_url and first.action_until:
-        action = out.PaymentActionOut(url=first.action_url, until=out.instant(first.action_until))
+        action = {"url": first.action_url, "until": out.instant(first.action_until)}
     refunds = [payment for payment in payments if payment.kind == "refund"]
-    return out.PaymentOut(
-        action=action,
-        refunded_amount=money(sum(refund.amount_minor for refund in refunds if refund.status == "succeeded")),
-        refunds=[
-            out.RefundOut(
-                amount=money(refund.amount_minor),
-                status=_REFUND_STATUS.get(refund.status, "pending"),  # type: ignore[arg-type]
-                created_at=out.instant(refund.created_at),
-            )
+    return {
+        "action": action,
+        "refunded_amount": money(sum(refund.amount_minor for refund in refunds if refund.status == "succeeded")),
+        "refunds": [
+            {
+                "amount": money(refund.amount_minor),
+                "status": _REFUND_STATUS.get(refund.status, "pending"),
+                "created_at": out.instant(refund.created_at),
+            }
             for refund in refunds
         ],
-    )
+    }
 
 
 _REFUND_STATUS = {"succeeded": "succeeded", "refused": "refused", "dropped": "refused", "stuck": "unknown"}
 """How an operation that is done is called; any other is pending."""
 
 
-def _order_item(item: OrderItemRow, money: Money) -> out.OrderItemOut:
-    return out.OrderItemOut(
-        position=item.position,
-        product_id=item.product_id,
-        sku=item.sku,
-        name=item.name,
-        quantity=item.quantity,
-        shipped_quantity=item.shipped_quantity,
-        price_at_time=money(item.price_at_time_minor),
-        tax_amount=money(item.tax_minor),
-        subtotal=money(item.subtotal_minor),
-    )
+def _order_item(item: OrderItemRow, money: Money) -> Document:
+    return {
+        "position": item.position,
+        "product_id": item.product_id,
+        "sku": item.sku,
+        "name": item.name,
+        "quantity": item.quantity,
+        "shipped_quantity": item.shipped_quantity,
+        "price_at_time": money(item.price_at_time_minor),
+        "tax_amount": money(item.tax_minor),
+        "subtotal": money(item.subtotal_minor),
+    }
 
 
-def _shipment_out(shipment: Shipment, items: Sequence[OrderItemRow]) -> out.ShipmentOut:
+def _shipment_out(shipment: Shipment, items: Sequence[OrderItemRow]) -> Document:
     row, lines = shipment.row, {item.position: item for item in items}
-    return out.ShipmentOut(
-        number=row.number,
-        carrier=row.carrier,
-        tracking_number=row.tracking_number,
-        tracking_url=row.tracking_url,
-        shipped_at=out.instant(row.shipped_at),
-        delivered_at=None if row.delivered_at is None else out.instant(row.delivered_at),
-        items=[
-            out.ShipmentItemOut(
-                position=part.position,
-                product_id=lines[part.position].product_id,
-                sku=lines[part.position].sku,
-                name=lines[part.position].name,
-                quantity=part.quantity,
-            )
+    return {
+        "number": row.number,
+        "carrier": row.carrier,
+        "tracking_number": row.tracking_number,
+        "tracking_url": row.tracking_url,
+        "shipped_at": out.instant(row.shipped_at),
+        "delivered_at": None if row.delivered_at is None else out.instant(row.delivered_at),
+        "items": [
+            {
+                "position": part.position,
+                "product_id": lines[part.position].product_id,
+                "sku": lines[part.position].sku,
+                "name": lines[part.position].name,
+                "quantity": part.quantity,
+            }
             for part in shipment.parts
         ],
-    )
+    }
 
 
-def event_out(event: OrderEventRow) -> out.EventOut:
-    return out.EventOut(
-        stage=event.stage,
-        at=out.instant(event.at),
-        attempt=event.attempt,
-        outcome=event.outcome,
-        detail=event.detail,
-    )
+def event_out(event: OrderEventRow) -> Document:
+    return {
+        "stage": event.stage,
+        "at": out.instant(event.at),
+        "attempt": event.attempt,
+        "outcome": event.outcome,
+        "detail": event.detail,
+    }
 
 
-def pending_order(checkout: Checkout, digits: int, status: str = "pending") -> out.OrderOut:
+def pending_order(checkout: Checkout, digits: int, status: str = "pending") -> Document:
     """An accepted checkout as the order it is going to be, from its snapshot.
 
     `status` is what the store last said of it, for a moment in which SQL is away.
     """
     money, quote, at = Money(digits), checkout.quote, out.instant(checkout.accepted_at)
     shipping, billing = checkout.shipping_info, checkout.billing_info
-    return out.OrderOut(
-        id=checkout.order_id,
-        number=None,
-        status=status,  # type: ignore[arg-type]
-        terminal=status not in OPEN,
-        payment_status="none",
-        fulfillment_status="unfulfilled",
-        email=checkout.email,
-        currency=quote.currency,
-        items=[
-            out.OrderItemOut(
-                position=position,
-                product_id=line.product_id,
-                sku=line.sku,
-                name=line.name,
-                quantity=line.quantity,
-                shipped_quantity=0,
-                price_at_time=money(line.unit_price_minor),
-                tax_amount=money(line.tax_minor),
-                subtotal=money(line.subtotal_minor),
-            )
+    return {
+        "id": checkout.order_id,
+        "number": None,
+        "status": status,
+        "terminal": status not in OPEN,
+        "payment_status": "none",
+        "fulfillment_status": "unfulfilled",
+        "email": checkout.email,
+        "currency": quote.currency,
+        "items": [
+            {
+                "position": position,
+                "product_id": line.product_id,
+                "sku": line.sku,
+                "name": line.name,
+                "quantity": line.quantity,
+                "shipped_quantity": 0,
+                "price_at_time": money(line.unit_price_minor),
+                "tax_amount": money(line.tax_minor),
+                "subtotal": money(line.subtotal_minor),
+            }
             for position, line in enumerate(quote.lines, 1)
         ],
-        subtotal=money(quote.subtotal_minor),
-        shipping_amount=money(quote.shipping_minor),
-        tax_amount=money(quote.tax_minor),
-        total_amount=money(quote.total_minor),
-        prices_include_tax=quote.prices_include_tax,
-        tax_lines=tax_lines(quote, money),
-        shipping_info=None if shipping is None else out.AddressOut(**_members(shipping)),
-        billing_info=out.AddressOut(**_members(billing)),
-        shipping_method=checkout.shipping_method,
-        payment_method=checkout.payment_method,
-        payment=out.PaymentOut(action=None, refunded_amount=money(0), refunds=[]),
-        failure=None,
-        shipments=[],
-        timeline=[out.EventOut(stage="accepted", at=at, attempt=1, outcome="ok", detail=None)],
-        created_at=at,
-        accepted_at=at,
-        settled_at=None,
-        updated_at=at,
-        links=_links(checkout.order_id),
-    )
+        "subtotal": money(quote.subtotal_minor),
+        "shipping_amount": money(quote.shipping_minor),
+        "tax_amount": money(quote.tax_minor),
+        "total_amount": money(quote.total_minor),
+        "prices_include_tax": quote.prices_include_tax,
+        "tax_lines": tax_lines(quote, money),
+        "shipping_info": None if shipping is None else _members(shipping),
+        "billing_info": _members(billing),
+        "shipping_method": checkout.shipping_method,
+        "payment_method": checkout.payment_method,
+        "payment": {"action": None, "refunded_amount": money(0), "refunds": []},
+        "failure": None,
+        "shipments": [],
+        "timeline": [{"stage": "accepted", "at": at, "attempt": 1, "outcome": "ok", "detail": None}],
+        "created_at": at,
+        "accepted_at": at,
+        "settled_at": None,
+        "updated_at": at,
+        "links": _links(checkout.order_id),
+    }
 
 
-def _members(value: Any) -> dict[str, Any]:
+def _members(value: Any) -> Document:
     return {name: getattr(value, name) for name in type(value).__slots__}
 
 
@@ -498,24 +522,24 @@ def order_summary(row: OrderRow, item_count: int, digits: int) -> out.OrderSumma
         created_at=out.instant(row.created_at),
         updated_at=out.instant(row.updated_at),
         failure_code=row.failure["code"] if row.failure else None,
-        links=_links(row.id),
+        links=out.LinksOut(**_links(row.id)),
     )
 
 
 def pending_summary(checkout: Checkout, digits: int, status: str = "pending") -> out.OrderSummary:
     order = pending_order(checkout, digits, status)
     return out.OrderSummary(
-        id=order.id,
+        id=order["id"],
         number=None,
-        status=order.status,
-        terminal=order.terminal,
-        payment_status=order.payment_status,
-        fulfillment_status=order.fulfillment_status,
-        currency=order.currency,
-        total_amount=order.total_amount,
-        item_count=len(order.items),
-        created_at=order.created_at,
-        updated_at=order.updated_at,
+        status=order["status"],
+        terminal=order["terminal"],
+        payment_status=order["payment_status"],
+        fulfillment_status=order["fulfillment_status"],
+        currency=order["currency"],
+        total_amount=order["total_amount"],
+        item_count=len(order["items"]),
+        created_at=order["created_at"],
+        updated_at=order["updated_at"],
         failure_code=None,
-        links=order.links,
+        links=out.LinksOut(**order["links"]),
     )

@@ -2,7 +2,8 @@
 -- KEYS: 1 cart  2 operation
 -- ARGV: 1 product  2 quantity  3 the most the cart may hold of it  4 price (minor)  5 lifetime (s)
 --       6 id for a new cart  7 the most lines a cart may hold
--- Answers {'OK' | 'LIMIT' | 'LINES', now (ms), units in the cart, its time to live (ms), its fields and values}.
+-- Answers {'OK' | 'LIMIT' | 'LINES', now (ms), units in the cart, its time to live (ms), its fields and values,
+--          the ids and cached entries ('' for none) of its products}.
 -- Sent twice with the same operation it adds once: redis-py re-sends after a lost reply.
 local t = redis.call('TIME')
 local now = t[1] .. string.format('%03d', math.floor(t[2] / 1000))
@@ -24,4 +25,13 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
     redis.call('SET', KEYS[2], '1', 'EX', 60)
   end
 end
-return {verdict, now, units, redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1])}
+local fields = redis.call('HGETALL', KEYS[1])
+local texts = {}
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 2) == 'q:' then
+    local id = string.sub(fields[i], 3)
+    texts[#texts + 1] = id
+    texts[#texts + 1] = redis.call('GET', 'product:' .. id) or ''
+  end
+end
+return {verdict, now, units, redis.call('PTTL', KEYS[1]), fields, texts}

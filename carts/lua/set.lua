@@ -1,7 +1,8 @@
 -- Set the quantity of a product that is in a cart; zero takes it out.
 -- KEYS: 1 cart  2 checked_out
 -- ARGV: 1 product  2 quantity  3 lifetime (s)
--- Answers {'OK' | 'MISSING', now (ms), units in the cart, its time to live (ms), its fields and values}.
+-- Answers {'OK' | 'MISSING', now (ms), units in the cart, its time to live (ms), its fields and values,
+--          the ids and cached entries ('' for none) of its products}.
 -- An emptied cart is deleted, so that no later cart can be taken for it.
 local t = redis.call('TIME')
 local now = t[1] .. string.format('%03d', math.floor(t[2] / 1000))
@@ -21,4 +22,13 @@ else
     redis.call('DEL', KEYS[1], KEYS[2])
   end
 end
-return {verdict, now, 0, redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1])}
+local fields = redis.call('HGETALL', KEYS[1])
+local texts = {}
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 2) == 'q:' then
+    local id = string.sub(fields[i], 3)
+    texts[#texts + 1] = id
+    texts[#texts + 1] = redis.call('GET', 'product:' .. id) or ''
+  end
+end
+return {verdict, now, 0, redis.call('PTTL', KEYS[1]), fields, texts}

@@ -22,6 +22,7 @@ from carts.inbox import (
     Replayed,
     Settled,
     Snapshot,
+    used_for,
 )
 from carts.products import Cached, ProductCache
 from carts.store import Carts
@@ -51,7 +52,7 @@ def test_an_accepted_checkout_takes_the_cart_and_waits_in_the_inbox(inbox: Inbox
     assert isinstance(answer, Accepted)
     assert answer.order_id == asked.order_id
     assert 0 <= answer.at - (seconds * 1000 + micros // 1000) < 5000
-    assert carts.get("ada") == EMPTY
+    assert carts.get("ada").id is None
     [waiting] = inbox.peek(10)
     assert waiting.checkout == replace(asked, accepted_at=answer.at)
     assert (waiting.order_id, waiting.session_id, waiting.accepted_at) == (asked.order_id, "ada", answer.at)
@@ -130,7 +131,7 @@ def test_a_cart_that_changed_since_it_was_priced_is_not_accepted(inbox: Inbox, c
 
     assert held(carts, "ada") == before
     assert inbox.size() == 0
-    assert inbox.replay("ada", "a-key", "body") is None
+    assert used_for(carts.get("ada", "a-key").used, "body") is None
 
 
 def test_the_same_key_and_body_replay_the_first_answer(inbox: Inbox, carts: Carts) -> None:
@@ -138,7 +139,7 @@ def test_the_same_key_and_body_replay_the_first_answer(inbox: Inbox, carts: Cart
     again = checkout("ada", filled(carts, "ada", CUP=1), "a-key")
 
     assert inbox.accept(again) == Replayed(first.order_id)
-    assert inbox.replay("ada", "a-key", "body") == Replayed(first.order_id)
+    assert used_for(carts.get("ada", "a-key").used, "body") == Replayed(first.order_id)
     assert held(carts, "ada") == {"CUP": 1}
     assert inbox.size() == 1
 
@@ -148,14 +149,14 @@ def test_the_same_key_with_another_body_is_a_mismatch(inbox: Inbox, carts: Carts
     again = checkout("ada", filled(carts, "ada", CUP=1), "a-key", fingerprint="another body")
 
     assert inbox.accept(again) == Mismatch(first.order_id)
-    assert inbox.replay("ada", "a-key", "another body") == Mismatch(first.order_id)
+    assert used_for(carts.get("ada", "a-key").used, "another body") == Mismatch(first.order_id)
     assert held(carts, "ada") == {"CUP": 1}
 
 
 def test_a_key_belongs_to_its_session(inbox: Inbox, carts: Carts) -> None:
     accepted(inbox, carts, "ada", key="a-key")
 
-    assert inbox.replay("bob", "a-key", "body") is None
+    assert used_for(carts.get("bob", "a-key").used, "body") is None
     accepted(inbox, carts, "bob", key="a-key")
     assert inbox.size() == 2
 
@@ -189,7 +190,7 @@ def test_a_checkout_whose_reply_is_lost_is_accepted_once(
         assert isinstance(answer, Accepted)
         assert answer.order_id == asked.order_id
         assert [waiting.session_id for waiting in inbox.peek(10)] == ["bob", "ada"]
-        assert carts.get("ada") == EMPTY
+        assert carts.get("ada").id is None
 
 
 @pytest.mark.real
@@ -328,7 +329,7 @@ def test_a_confirmed_checkout_leaves_only_its_snapshot_for_a_week(inbox: Inbox, 
     assert inbox.size() == 0
     assert inbox.open_ids("ada") == []
     assert not redis.exists(keys.claimed_cart(asked.order_id))
-    assert carts.get("ada") == EMPTY
+    assert carts.get("ada").id is None
     assert inbox.find(asked.order_id, "ada") == Snapshot(asked, "confirmed")
     assert SNAPSHOT_SECONDS - 5 <= redis.ttl(keys.accepted(asked.order_id)) <= SNAPSHOT_SECONDS
 
@@ -383,7 +384,7 @@ def test_settling_twice_does_nothing_more(inbox: Inbox, carts: Carts) -> None:
 
     assert carts.get("ada").lines == back.lines
     assert carts.get("ada").version == back.version
-    assert carts.get("bob") == EMPTY
+    assert carts.get("bob").id is None
     assert inbox.size() == 0
 
 
@@ -394,7 +395,7 @@ def test_settling_again_does_not_touch_a_cart_begun_since(inbox: Inbox, carts: C
 
     inbox.settled([Settled(failed.order_id, "ada", "failed")])
 
-    assert carts.get("ada") == EMPTY
+    assert carts.get("ada").id is None
     assert inbox.last_checked_out("ada") == again.order_id
     assert [waiting.order_id for waiting in inbox.peek(10)] == [again.order_id]
 

@@ -11,6 +11,7 @@ WRITERS: dict[str, frozenset[str]] = {
     "inbox": frozenset(
         {
             "accept",
+            "adopt",
             "settled",
             "count_try",
             "look_ahead",
@@ -33,11 +34,11 @@ WRITERS: dict[str, frozenset[str]] = {
 }
 """What of an object changes something beyond this process, by the name that it goes by everywhere."""
 READERS: dict[str, frozenset[str]] = {
-    "inbox": frozenset({"replay", "last_checked_out", "find", "open_ids", "peek", "ahead", "kept", "look", "size"})
+    "inbox": frozenset({"last_checked_out", "find", "open_ids", "peek", "ahead", "kept", "look", "size"})
     | {"oldest_age_seconds", "load_scripts"},
     "carts": frozenset({"get"}),
     "heartbeats": frozenset({"last"}),
-    "database": frozenset({"reading", "is_sqlite", "ping", "backup", "wal_bytes", "close"}),
+    "database": frozenset({"reading", "looking", "is_sqlite", "ping", "backup", "wal_bytes", "close"}),
 }
 """What does not. A method on neither list is one that nobody has thought about."""
 

@@ -31,6 +31,7 @@ CART = "one script is the whole step: it happened or it did not, and the shopper
 WITHOUT = {
     "tasks/pay.py _call": "pay.asking and pay.asked stand around it, in _ask",
     "tasks/queues.py ring": "whoever rings has a place before it and one after",
+    "tasks/upkeep.py _adopt": "a script a shard is the whole step, and the next round goes on",
     "tasks/audit.py reconcile": BY_HAND,
     "web/cli.py reconcile_command": BY_HAND,
     "web/cli_keys.py create": BY_HAND,

@@ -112,7 +112,7 @@ def test_a_shopper_who_must_act_is_sent_to_the_provider_and_comes_back(any_shop:
 
     assert "10.73 USD" in shown.text or "USD" in shown.text
     assert (clicked.status_code, back.status_code) == (303, 303)
-    assert back.headers["Location"] == f"/api/orders/{order_id}"
+    assert back.headers["Location"] == f"/orders/{order_id}"
     order = shopper.get(f"/api/orders/{order_id}").get_json()
     assert (order["status"], order["payment_status"]) == ("confirmed", "captured")
     assert order["payment"]["action"] is None
@@ -180,7 +180,7 @@ def test_a_shopper_comes_back_to_the_order_also_while_sql_is_away(shop: Shop) ->
     with sql_away(shop):
         back = shop.shopper().get(f"/api/payments/return/{order_id}")
 
-    assert (back.status_code, back.headers["Location"]) == (303, f"/api/orders/{order_id}")
+    assert (back.status_code, back.headers["Location"]) == (303, f"/orders/{order_id}")
 
 
 def test_a_webhook_is_not_believed_but_looked_up(shop: Shop) -> None:

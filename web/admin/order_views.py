@@ -23,7 +23,7 @@ def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderO
         AdminOrderOut(
             **order_facts(row, items[row.id], shipments[row.id], asked[row.id]),
             payments=[payment_entry(payment) for payment in asked[row.id]],
-            timeline=[AdminEventOut(**dict(event_out(event)), actor=event.actor) for event in timelines[row.id]],
+            timeline=[AdminEventOut(**event_out(event), actor=event.actor) for event in timelines[row.id]],
             links=_links(row.id),
         )
         for row in rows
