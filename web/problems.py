@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -114,7 +114,7 @@ def register_problems(app: Flask) -> None:
     @app.after_request
     def _no_other(response: Response) -> Response:
         """Some refusals never were exceptions, such as a static file's failed If-Match."""
-        if response.status_code < 400 or (response.mimetype or "").endswith("json"):
+        if response.status_code < 400 or (response.mimetype or "").endswith("json") or g.get("own_error_page"):
             return response
         response.close()
         code = HTTP_CODES.get(response.status_code, "bad_request")
