@@ -30,7 +30,7 @@ from shop.errors import BadSettings
 from shop.rules import Rules
 from tasks import runtime
 from tasks.failpoints import arm_from_environment
-from tasks.processes import die_with_parent, fail, spare_the_collector
+from tasks.processes import die_with_parent, fail, share_memory, spare_the_collector
 from tasks.queues import PAYMENTS, Bell, OurJob, checkout_queues, connect_queue, open_queue, queues_of
 from tasks.upkeep import Upkeep
 from web.log import configure_logging
@@ -186,6 +186,7 @@ def main(words: list[str]) -> None:
     configure_logging(settings.log_level, "worker")
     if warning := sqlite_warning():
         log.warning("sqlite.unsafe", detail=warning)
+    share_memory()
     supervise([Child(queue, settings, rules) for queue in queues])
 
 

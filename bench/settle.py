@@ -126,9 +126,9 @@ def accept_all(redis: Redis, rules: Rules) -> Inbox:
 
 def runtime_for(redis: Redis, queue: Redis, database: Database, rules: Rules) -> runtime.Runtime:
     """What a worker's jobs work with, on these connections."""
-    bells = (Bell(open_queue(name, queue)) for name in (CHECKOUT, PAYMENTS))
+    bell, payments_bell = Bell(open_queue(CHECKOUT, queue)), Bell(open_queue(PAYMENTS, queue))
     inbox = Inbox(redis, rules.cart.lifetime_seconds)
-    return runtime.Runtime(inbox, database, rules, *bells, now_ms, "bench", BATCH)
+    return runtime.Runtime(inbox, database, rules, bell, payments_bell, now_ms, "bench", BATCH)
 
 
 def ours(folder: Path, rules: Rules) -> tuple[float, Database]:

@@ -46,7 +46,7 @@ from tasks.checkout import settle
 from tasks.processes import spare_the_collector
 from tasks.queues import connect_queue
 from web.services import Services, assemble
-from web.settings import ROOT, Settings, read_rules
+from web.settings import ROOT, read_rules, read_settings
 
 FEW_PRODUCTS, MANY_PRODUCTS = 1_000, 1_000_000
 FEW_ORDERS, MANY_ORDERS = 10_000, 1_000_000
@@ -174,7 +174,7 @@ def opened(database: Database, size: int) -> Iterator[BenchedShop]:
         valkey(Path(name) / "v") as redis,
         closing(connect_queue(f"unix://{name}/v/s")) as queue,
     ):
-        settings = Settings(_env_file=None, var_dir=Path(name), database_url=str(database.engine.url))
+        settings = read_settings(_env_file=None, var_dir=Path(name), database_url=str(database.engine.url))
         services = assemble(settings, rules, redis, queue, database, ["a secret of sixteen characters"])
         yield BenchedShop(services, create_app(services, settings), size)
 

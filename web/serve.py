@@ -16,7 +16,7 @@ from granian.server import Server
 
 from carts.connection import connect
 from shop.errors import BadSettings
-from tasks.processes import die_with_parent, fail
+from tasks.processes import die_with_parent, fail, share_memory
 from web.log import GRANIAN, configure_logging
 from web.providers import check_providers
 from web.settings import Settings, read_rules, read_settings, secret_key
@@ -53,6 +53,7 @@ def serve(target: str = APPLICATION) -> None:
         die_with_parent()
     configure_logging(settings.log_level, "web")
     os.environ[LISTENER] = str(os.getpid())
+    share_memory()
     PatientServer(
         target,
         address=settings.host,
