@@ -10,7 +10,7 @@ help:
 	@echo "make test    every test"
 	@echo "make cover   every test, and which branches none of them takes (twice the time)"
 	@echo "make check   lint, types and import rules"
-	@echo "make bench   what we promise about speed"
+	@echo "make bench   what we promise about speed, with wrk (apt-get install wrk); writes docs/performance.md"
 	@echo "make fire    the proof: kills, power cuts, floods, models; writes docs/proof.md (about 50 minutes)"
 	@echo "make fire-short   its short forms, as tests"
 	@echo "make clean   forget the virtual environment (never the data in var/)"
@@ -35,11 +35,8 @@ format: $(VENV)/tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/tools
-	$(BIN)/python -m bench.settle
-	$(BIN)/python -m bench.recovery
-	$(BIN)/python -m bench.importing
-	$(BIN)/python -m bench.audit
+bench: $(VENV)/bench
+	$(BIN)/python -m bench.all $(ARGS)
 
 fire-short: $(VENV)/tools
 	$(BIN)/python -m pytest tests/fire $(ARGS)
@@ -64,4 +61,8 @@ $(VENV)/runtime: $(VENV)/python requirements.txt
 
 $(VENV)/tools: $(VENV)/runtime requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/bench: $(VENV)/tools requirements-bench.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@

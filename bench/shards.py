@@ -399,6 +399,8 @@ def main() -> int:
         "batch": BATCH,
         "products": products,
         "databases": found,
+        "near_ratio": found[0]["ratio"],
+        "far_ratio": found[-1]["ratio"],
         "least_ratio_far": LEAST_RATIO_FAR,
         "passed": passed or bool(given.hot),
     }

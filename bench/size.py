@@ -412,6 +412,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures += side_by_side(folder, sizes, fill_orders, measure_orders, given.rounds)
     passed = all(figure.passed for figure in figures)
     result = {"products": given.products, "orders": given.orders, "passed": passed}
+    result |= {"figures_in_all": len(figures), "passed_figures": sum(figure.passed for figure in figures)}
     told = json.dumps({**result, "figures": [figure.told() for figure in figures]})
     if given.json:
         given.json.write_text(told)
