@@ -127,7 +127,7 @@ def page(results: Sequence[tuple[Program, dict[str, Any]]]) -> str:
         "",
         (
             f"Written by `make bench` on {when}, on the cores that also carried the load generator. {machine}. "
-            "Each row is a program that can be run alone; it measures its reference in the same run, so that the ratios "
+            "Each row is a program that can be run alone; it measures its reference in the same run, so the ratios "
             "stand on any machine. What was found by profiling, and what was tried, is in "
             "[decision 6](decisions/0006-what-a-request-costs.md)."
         ),
