@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.engine import Dialect
 
-from db.models import Base, Json
+from db.models import Base
 
 RowType = TypeVar("RowType", bound=Base)
 
@@ -45,7 +45,7 @@ class Lookup(Generic[RowType]):
         columns = table.__table__.columns
         wanted = [columns[name] for name in only or columns.keys()]
         self._record = cast("Callable[..., Any]", namedtuple(table.__name__, [column.key for column in wanted]))
-        self._documents = [(place, column.type) for place, column in enumerate(wanted) if isinstance(column.type, Json)]
+        self._types = [column.type for column in wanted]
         given = [columns[name] == bindparam(name) for name in by]
         self._statement = select(*wanted).where(*given).order_by(*order_by)
         self._by = by
@@ -53,21 +53,24 @@ class Lookup(Generic[RowType]):
 
     def __call__(self, look: Look, *values: Any) -> list[RowType]:
         """The records; `values` in the order in which the columns were named."""
-        text, places = self._text(look.dialect.name, look.dialect)
+        text, places, readers = self._text(look.dialect.name, look.dialect)
         rows = look.run(text, tuple(values[place] for place in places))
-        if not self._documents:
+        if not readers:
             return [self._record(*row) for row in rows]
         found = []
         for row in rows:
             members = list(row)
-            for place, kind in self._documents:
-                members[place] = kind.process_result_value(members[place], look.dialect)
+            for place, read in readers:
+                members[place] = read(members[place])
             found.append(self._record(*members))
         return found
 
     def one(self, look: Look, *values: Any) -> RowType | None:
         return next(iter(self(look, *values)), None)
 
-    def _compiled(self, _name: str, dialect: Dialect) -> tuple[str, list[int]]:
+    def _compiled(self, _name: str, dialect: Dialect) -> tuple[str, list[int], list[tuple[int, Callable[[Any], Any]]]]:
+        """The statement, the places of its parameters in `by`, and what is to be read from what the driver gives."""
         compiled = self._statement.compile(dialect=dialect)
-        return str(compiled), [self._by.index(name) for name in compiled.positiontup or ()]
+        readers = [kind.dialect_impl(dialect).result_processor(dialect, None) for kind in self._types]
+        places = [self._by.index(name) for name in compiled.positiontup or ()]
+        return str(compiled), places, [(place, read) for place, read in enumerate(readers) if read]
