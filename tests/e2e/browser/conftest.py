@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,13 +21,30 @@ from web.settings import ROOT
 Comes = Callable[..., Visitor]
 
 
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_said: object) -> None:
+        """Quietly."""
+
+
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
+def frontend() -> Iterator[str]:
+    """The origin of a frontend of somebody's own, which has a copy of the client."""
+    handler = partial(Files, directory=str(ROOT / "web" / "static"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, frontend: str) -> Iterator[RunningShop]:
     """An open shop; whatever happened in front of it, its audit finds nothing in the end."""
     if program() is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
     folder = tmp_path_factory.mktemp("shop") / "var"
-    with running(RunningShop(folder, settings={"ADMIN_API_KEY": KEY})) as found:
+    with running(RunningShop(folder, settings={"ADMIN_API_KEY": KEY, "CORS_ORIGINS": frontend})) as found:
         yield found
         command = [sys.executable, "-m", "flask", "--app", "app", "audit"]
         audit = subprocess.run(command, cwd=ROOT, env=found.environment, capture_output=True, text=True)

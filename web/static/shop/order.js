@@ -146,6 +146,7 @@ function shipments(found) {
 
 function showDetails(order) {
   const amount = (value) => money(value, order.currency);
+  const open = page.querySelector("[data-details] details")?.open ?? false;
   const lines = order.items.map((item) =>
     h(
       "tr",
@@ -197,7 +198,7 @@ function showDetails(order) {
           h("p", {}, plain(order.shipping_method), h("br"), plain(order.payment_method), h("br"), payment(order)),
         ),
       ),
-      h("details.working", {}, h("summary", {}, "Everything that happened"), h("ol.events", {}, events)),
+      h("details.working", { open }, h("summary", {}, "Everything that happened"), h("ol.events", {}, events)),
     );
   const refunded = Number(order.payment.refunded_amount)
     ? [["Given back", amount(order.payment.refunded_amount), "is-soft"]]
