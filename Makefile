@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test cover check format bench fire fire-short clean
+.PHONY: help run test cover check format bench fire fire-short screenshots clean
 
 help:
 	@echo "make run     the whole shop on this machine, at http://127.0.0.1:8000 (PORT=... HOST=... VAR_DIR=...)"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench   what we promise about speed, with wrk (apt-get install wrk); writes docs/performance.md"
 	@echo "make fire    the proof: kills, power cuts, floods, models; writes docs/proof.md (about 50 minutes)"
 	@echo "make fire-short   its short forms, as tests"
+	@echo "make screenshots   the storefront's pages as pictures, with an installed Chromium"
 	@echo "make clean   forget the virtual environment (never the data in var/)"
 
 run: $(VENV)/runtime
@@ -37,6 +38,9 @@ format: $(VENV)/tools
 
 bench: $(VENV)/bench
 	$(BIN)/python -m bench.all $(ARGS)
+
+screenshots: $(VENV)/tools
+	$(BIN)/python -m tests.e2e.browser.screenshots
 
 fire-short: $(VENV)/tools
 	$(BIN)/python -m pytest tests/fire $(ARGS)

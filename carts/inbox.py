@@ -21,11 +21,14 @@ from carts.ahead import Ahead
 from carts.connection import answers, redis_errors, script
 from carts.products import OLDEST
 from carts.shards import CHECKOUT, MOST_SHARDS, queue_of, shard_of
+from carts.vitals import NEARLY_FULL, used_part
 from shop.checkout import Checkout
 
 IDEMPOTENCY_SECONDS = 24 * 3600
 SNAPSHOT_SECONDS = 7 * 24 * 3600
 DOORBELL_MS = 1000
+NEARLY_FULL_MS = 5000
+MAX_SECONDS = 600
 LEASE_MS = 1000
 STRAY_SECONDS = 1.0
 SILENT_SECONDS = 10.0
@@ -86,7 +89,19 @@ class Changed:
     """The cart is not the one that was priced any more."""
 
 
-Answer = Accepted | Replayed | Mismatch | Empty | Changed
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The oldest checkout of the inbox has waited so long that no other is accepted."""
+
+    oldest_age_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """The server's memory is nearly used up; the rest is for carts, and for settling what was accepted."""
+
+
+Answer = Accepted | Replayed | Mismatch | Empty | Changed | Busy | Full
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +154,8 @@ class Inbox:
     """Accepted checkouts. Every method may raise Unavailable.
 
     `queue` names the doorbell and the lease. New checkouts are spread over `shards`; a worker serves the one
-    of them that is its own, everybody else looks at all.
+    of them that is its own, everybody else looks at all. `max_seconds`: nothing new is accepted into a shard
+    whose oldest checkout has waited longer.
     """
 
     def __init__(
@@ -149,7 +165,9 @@ class Inbox:
         queue: str = CHECKOUT,
         shards: int = 1,
         own: int | None = None,
+        max_seconds: int = MAX_SECONDS,
     ) -> None:
+        self.max_seconds = max_seconds
         self._redis = answers(redis)
         self._cart_lifetime_seconds = cart_lifetime_seconds
         self._queue = queue
@@ -178,6 +196,7 @@ class Inbox:
                     keys.doorbell(queue_of(shard)),
                     keys.open_orders(session_id),
                     keys.checked_out(session_id),
+                    keys.nearly_full(),
                 ],
                 args=[
                     order_id,
@@ -188,6 +207,7 @@ class Inbox:
                     checkout.cart_version,
                     IDEMPOTENCY_SECONDS,
                     DOORBELL_MS,
+                    self.max_seconds,
                 ],
             )
         return _answer(answer, shard)
@@ -387,6 +407,20 @@ class Inbox:
         accepted = [first[0][1] for first in oldest if first]
         return max(0.0, time[0] + time[1] / 1e6 - min(accepted)) if accepted else 0.0
 
+    def note_memory(self) -> bool:
+        """Look whether the server is nearly full, and if so say it for a moment: `accept` heeds that."""
+        full = used_part(self._redis) > NEARLY_FULL
+        with redis_errors():
+            # A server that is quite full takes no SET, but it still prolongs.
+            if full and not self._redis.pexpire(keys.nearly_full(), NEARLY_FULL_MS):
+                self._redis.set(keys.nearly_full(), "1", px=NEARLY_FULL_MS)
+        return full
+
+    def is_nearly_full(self) -> bool:
+        """Whether a worker saw a moment ago that the server is nearly full."""
+        with redis_errors():
+            return bool(self._redis.exists(keys.nearly_full()))
+
     def ring(self) -> bool:
         """Put a finger on the doorbell; False when it is ringing already."""
         with redis_errors():
@@ -417,6 +451,10 @@ def _answer(answer: list[Any], shard: int) -> Answer:
             return Mismatch(order_id)
         case ["EMPTY", order_id]:
             return Empty(order_id or None)
+        case ["FULL"]:
+            return Full()
+        case ["BUSY", age]:
+            return Busy(int(age))
         case _:
             return Changed()
 

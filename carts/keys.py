@@ -69,6 +69,11 @@ def heartbeats(queue: str) -> str:
     return f"heartbeats:{queue}"
 
 
+def nearly_full() -> str:
+    """String, 5 s and renewed: the server's memory is nearly used up, so no new checkout is accepted."""
+    return "nearly_full"
+
+
 def product(product_id: str) -> str:
     """String, a day: a stamp (13 digits, when it was read from SQL in ms) and the product as JSON; fresh for seconds.
 

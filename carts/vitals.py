@@ -11,6 +11,9 @@ from redis.exceptions import ResponseError
 from carts.connection import answers, redis_errors
 from carts.durability import MUST_BE
 
+NEARLY_FULL = 0.90
+"""From this part of its memory on the server takes no new checkouts: the rest is for carts, and for settling."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
@@ -49,6 +52,17 @@ def look(redis: Redis) -> Vitals:
         appends=str(info["aof_last_write_status"]) if info.get("aof_enabled") else None,
         clock_ms=int(seconds) * 1000 + int(microseconds) // 1000,
     )
+
+
+def used_part(redis: Redis) -> float:
+    """How much of its memory the server uses; 0 when it has no limit or says nothing. Raises Unavailable."""
+    try:
+        with redis_errors():
+            info = answers(redis).info("memory")
+    except ResponseError:  # As above.
+        return 0.0
+    most = int(info.get("maxmemory", 0))
+    return int(info.get("used_memory", 0)) / most if most else 0.0
 
 
 def _settings(redis: Redis) -> dict[str, str] | None:

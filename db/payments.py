@@ -55,7 +55,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An order that came to its end by its payment, for the carts' store to be told."""
+    """An order that came by its payment to its end, or to where its shopper must act: for the carts' store to be told.
+
+    An end is told until that is known to have happened; of an action who waits is told once, and everybody can look.
+    """
 
     key: str
     order_id: str
@@ -295,6 +298,7 @@ class _Changes:
             if order.status not in OPEN:
                 row.tells = True
                 row.next_at = self._now + LEASE_MS
+            if order.status not in OPEN or order.status == "requires_action":
                 self._ended.append((row, order))
         if effect.releases:
             self._released.append(order.id)

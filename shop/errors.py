@@ -5,7 +5,7 @@
     ├── Unauthenticated, Forbidden    no key to the admin API, or one without the scope
     ├── NotFound      there is no such thing, or it is not yours
     ├── Conflict      understood, but the shop's state forbids it now
-    └── Unavailable   a store is away; the same request may succeed later
+    └── Unavailable   a store is away, or the shop overloaded; the same request may succeed later
 
 The same codes stand in problems, cart warnings and order failures. Adding one is a minor
 change, renaming one breaks clients.
@@ -91,6 +91,11 @@ CODES: dict[str, Code] = {
     "payment_action_timeout": Code("Payment was not confirmed in time", "Check out again.", retryable=True),
     "cancelled": Code("Cancelled", "The order was cancelled; nothing is owed."),
     # The shop
+    "overloaded": Code(
+        "No new orders for the moment",
+        "Keep the cart, and repeat the request after Retry-After seconds.",
+        retryable=True,
+    ),
     "service_unavailable": Code("Away for a moment", "Repeat the request after Retry-After seconds.", retryable=True),
     "internal_error": Code("Our fault", "Try again; if it stays, report the request_id.", retryable=True),
 }
@@ -173,6 +178,16 @@ class Unavailable(ShopError):
     """A store is away. Nothing was changed that the same request would not find again."""
 
     code = "service_unavailable"
+
+
+class Overloaded(Unavailable):
+    """More was accepted than can be settled in time, so nothing new is; worth another try after `retry_after` s."""
+
+    code = "overloaded"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class InvalidParameter(Invalid):

@@ -64,6 +64,8 @@ POINTS = (
     "pay.leaving",  # a long run ends, and more may be due
     "pay.left",
     # tasks/upkeep.py
+    "upkeep.noting",
+    "upkeep.noted",  # whether the carts' store is nearly full
     "upkeep.beating",
     "upkeep.beat",  # the heart
     "upkeep.due",

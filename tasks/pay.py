@@ -17,6 +17,7 @@ from carts.inbox import Settled
 from db import payments
 from db.payments import KEY_MS, Ended, Work
 from shop.errors import Unavailable
+from shop.orders import OPEN
 from shop.paying import Answer, Call, next_call
 from shop.payments import PaymentRequest, Provider, Unknown, Unreachable
 from tasks.breaker import Breaker
@@ -127,7 +128,8 @@ class _Run:
         if renews:
             self._renewed = time.monotonic()
         for end in ended:
-            log.info("payment.ended", order_id=end.order_id, status=end.status)
+            event = "payment.action" if end.status in OPEN else "payment.ended"
+            log.info(event, order_id=end.order_id, status=end.status)
         told_twice = {end.key for end in ended}
         return [*ended, *(end for end in ends if end.key not in told_twice)], works
 

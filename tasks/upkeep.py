@@ -36,10 +36,13 @@ class Upkeep:
         self._heartbeats = heartbeats
         self._queue = queue
         self._away: str | None = None
+        self._full = False
         self._began_at = self._checkpointed_at = time.monotonic()
 
     def round(self) -> None:
         """Say we are alive, ring for what waits too long, tidy up when nothing does. Raises Unavailable."""
+        if self._queue != PAYMENTS:
+            self._note_memory()
         failpoint("upkeep.beating")
         self._heartbeats.beat(self._queue, self._runtime.worker, self._runtime.now() / 1000)
         failpoint("upkeep.beat")
@@ -52,6 +55,15 @@ class Upkeep:
         else:
             waited = self._due_payments()
             self._ring(waited is not None, (waited or 0) / 1000)
+
+    def _note_memory(self) -> None:
+        """Stop new checkouts while the carts' store is nearly full, before what was accepted cannot be settled."""
+        failpoint("upkeep.noting")
+        full = self._runtime.inbox.note_memory()
+        failpoint("upkeep.noted")
+        if full != self._full:
+            log.warning("upkeep.nearly_full" if full else "upkeep.room_again", queue=self._queue)
+        self._full = full
 
     def _adopt(self) -> None:
         """Take over what no other shard's worker is there for, or ever will be."""

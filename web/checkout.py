@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from carts.connection import RETRY_AFTER_SECONDS
-from carts.inbox import Accepted, Answer, Changed, Empty, Mismatch, Replayed, used_for
+from carts.inbox import Accepted, Answer, Busy, Changed, Empty, Full, Mismatch, Replayed, used_for
 from carts.store import SeenCart
 from db import orders
 from shop.cards import SHORTEST, SHORTEST_IN_PHONES, holds_card_number
@@ -28,6 +29,7 @@ from shop.errors import (
     Fault,
     IdempotencyKeyReused,
     InvalidIdempotencyKey,
+    Overloaded,
     PaymentMethodUnsupported,
     PriceChanged,
     ShippingUnavailable,
@@ -46,6 +48,8 @@ from web.services import Services
 from web.views import Document, pending_order
 
 MOST_PRICINGS = 5
+OVERLOADED_RETRY_AFTER_SECONDS = 30, 60
+"""At least and at most: spread at random, so that those who were refused together do not come back together."""
 _KEY = re.compile(r'"([\x20-\x7e]{1,255})"|([\x21\x23-\x7e][\x20-\x7e]{0,254})')
 
 
@@ -141,6 +145,8 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
                 return _seen(seen)
             case Empty():
                 return _answer_empty(services, session_id, key, print_)
+            case Busy() | Full() as too_much:
+                raise _overloaded(too_much)
             case Changed():
                 continue
     raise CartChanged("The cart was changed each time it had been priced.")
@@ -167,6 +173,16 @@ def _card_numbers(value: Any, pointer: str) -> Iterator[Fault]:
         shortest = SHORTEST_IN_PHONES if pointer.endswith("/phone") else SHORTEST
         if holds_card_number(value, shortest):
             yield Fault("card_number_refused", "this looks like a card number", pointer)
+
+
+def _overloaded(why: Busy | Full) -> Overloaded:
+    least, most = OVERLOADED_RETRY_AFTER_SECONDS
+    if isinstance(why, Busy):
+        waits = f"Orders placed before are still waiting, the oldest for {why.oldest_age_seconds} seconds."
+    else:
+        waits = "There is no room for new orders."
+    message = f"{waits} Your cart is kept as it is; try again in a minute."
+    return Overloaded(message, least + secrets.randbelow(most - least + 1))
 
 
 def _seen(seen: Replayed | Mismatch) -> Outcome:

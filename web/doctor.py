@@ -47,7 +47,7 @@ WRONG: Final = "wrong"
 MIB = 1024 * 1024
 SPARE_BYTES, LEAST_BYTES, SPARE_PART = 1024 * MIB, 200 * MIB, 0.10
 """Of the disk: less than the first, or than this part of it, is a warning; less than the second is wrong."""
-MEMORY_FULLISH, MEMORY_FULL = 0.80, 0.95
+MEMORY_FULLISH = 0.80
 OLDEST_SECONDS = 30
 SILENT_SECONDS = 10
 APART_SECONDS, FAR_APART_SECONDS = 1.0, 10.0
@@ -215,7 +215,7 @@ def _redis(settings: Settings, stores: Stores) -> Findings:
         yield from _durability(settings, seen)
         yield from _memory(seen)
         yield clock("clock of redis", stores.now(), seen.clock_ms)
-        yield from _inbox(stores)
+        yield from _inbox(settings, stores)
         yield from _workers(stores)
         yield from _queues(stores)
     except (Unavailable, RedisError) as error:
@@ -247,12 +247,12 @@ def _memory(seen: redis_vitals.Vitals) -> Findings:
         yield Finding("redis memory", OK, f"{used}, no limit")
         return
     part = seen.used_bytes / seen.most_bytes
-    verdict = WRONG if part > MEMORY_FULL else WARNING if part > MEMORY_FULLISH else OK
-    advice = "" if verdict == OK else "raise maxmemory: a full server takes no carts and no checkouts"
+    verdict = WRONG if part > redis_vitals.NEARLY_FULL else WARNING if part > MEMORY_FULLISH else OK
+    advice = "" if verdict == OK else "raise maxmemory: above 90 % it takes no checkouts, and full no carts"
     yield Finding("redis memory", verdict, f"{used}, {part:.0%} of {seen.most_bytes // MIB} MiB", advice)
 
 
-def _inbox(stores: Stores) -> Findings:
+def _inbox(settings: Settings, stores: Stores) -> Findings:
     inbox = Inbox(stores.redis, 0)
     waiting, age = inbox.size(), inbox.oldest_age_seconds()
     if waiting == 0:
@@ -260,6 +260,8 @@ def _inbox(stores: Stores) -> Findings:
         return
     stuck = age > OLDEST_SECONDS
     found = f"{waiting} checkouts wait, the oldest for {age:.0f} s"
+    if age > settings.inbox_max_seconds:
+        found += "; new ones are refused"
     yield Finding("inbox", WRONG if stuck else OK, found, "see that a worker runs, and its log" if stuck else "")
 
 

@@ -57,9 +57,11 @@ def readyz() -> tuple[ReadyOut, int]:
 
 def _redis(at: Services) -> CheckOut:
     try:
-        waiting = at.inbox.size()
+        waiting, full = at.inbox.size(), at.inbox.is_nearly_full()
     except Unavailable as error:
         return CheckOut(ok=False, detail=str(error))
+    if full:
+        return CheckOut(ok=False, detail="nearly full: new checkouts are refused; raise maxmemory")
     return CheckOut(ok=True, detail=f"answers; {waiting} checkouts wait")
 
 
@@ -76,7 +78,8 @@ def _inbox(at: Services) -> CheckOut:
         age = at.inbox.oldest_age_seconds()
     except Unavailable as error:
         return CheckOut(ok=False, detail=str(error))
-    return CheckOut(ok=age < OLDEST_SECONDS, detail=f"the oldest waiting checkout is {age:.1f} s old")
+    refused = "; new checkouts are refused" if age > at.inbox.max_seconds else ""
+    return CheckOut(ok=age < OLDEST_SECONDS, detail=f"the oldest waiting checkout is {age:.1f} s old{refused}")
 
 
 def _payments(at: Services) -> CheckOut:

@@ -97,7 +97,8 @@ def register_problems(app: Flask) -> None:
         if status == 401:
             answer.headers["WWW-Authenticate"] = 'Bearer realm="Oncecart admin"'
         if status == 503:
-            answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            seconds = error.retry_after if isinstance(error, errors.Overloaded) else RETRY_AFTER_SECONDS
+            answer.headers["Retry-After"] = str(seconds)
             log.warning("request.unavailable", error=str(error), cause=repr(error.__cause__))
         return answer
 

@@ -68,7 +68,12 @@ def assemble(
         redis=redis,
         database=database,
         carts=Carts(redis, rules.cart.lifetime_seconds, rules.cart.max_lines),
-        inbox=Inbox(redis, rules.cart.lifetime_seconds, shards=settings.settle_shards),
+        inbox=Inbox(
+            redis,
+            rules.cart.lifetime_seconds,
+            shards=settings.settle_shards,
+            max_seconds=settings.inbox_max_seconds,
+        ),
         catalogue=Catalogue(ProductCache(redis), database, now),
         # Half the threads at most may wait; the others go on serving.
         outcomes=Outcomes(redis, settings.web_threads // 2),

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     settle_shards: Annotated[int, Field(ge=1, le=MOST_SHARDS)] = Field(
         1, description="Settle workers at once, each with its part of the inbox; more than 1 helps on PostgreSQL only."
     )
+    inbox_max_seconds: Annotated[int, Field(ge=10)] = Field(
+        600, description="Above this age of the oldest waiting checkout new ones get `503`; carts go on."
+    )
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = Field(
         0, description="Reverse proxies in front whose `X-Forwarded-*` headers to believe."
     )

@@ -19,7 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from carts import keys
 from carts.connection import MUST_BE, UnsafeRedis, check_persistence, connect, redis_errors
-from carts.inbox import Inbox, Settled
+from carts.inbox import NEARLY_FULL_MS, Inbox, Settled
 from carts.products import ProductCache
 from carts.store import Carts
 from carts.workers import Heartbeats
@@ -130,6 +130,31 @@ def test_a_full_server_refuses_and_leaves_nothing_half_done(own: Redis) -> None:
     assert carts.get("ada") == cart
     inbox.accept(checkout("ada", cart, "a-key"))
     assert inbox.size() == 1
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("part", "noted"), [(0, False), (0.85, False), (0.93, True)])
+def test_a_server_that_is_nearly_full_is_noted(own: Redis, part: float, noted: bool) -> None:
+    inbox = Inbox(own, LIFETIME_SECONDS)
+    own.setrange("ballast", 30_000_000, "x")  # So much that what its clients need does not count.
+    used = int(own.info("memory")["used_memory"])
+    own.config_set("maxmemory", int(used / part) if part else 0)
+
+    assert inbox.note_memory() is noted
+
+    assert inbox.is_nearly_full() is noted
+    assert own.pttl(keys.nearly_full()) <= NEARLY_FULL_MS
+
+
+@pytest.mark.real
+def test_that_it_is_nearly_full_is_noted_even_when_it_takes_nothing_more(own: Redis) -> None:
+    inbox = Inbox(own, LIFETIME_SECONDS)
+    own.set(keys.nearly_full(), "1", px=60_000)
+    own.config_set("maxmemory", 1)
+
+    assert inbox.note_memory() is True
+
+    assert 0 < own.pttl(keys.nearly_full()) <= NEARLY_FULL_MS
 
 
 @pytest.mark.real

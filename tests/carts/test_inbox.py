@@ -13,10 +13,14 @@ from carts.inbox import (
     DOORBELL_MS,
     IDEMPOTENCY_SECONDS,
     LEASE_MS,
+    MAX_SECONDS,
+    NEARLY_FULL_MS,
     SNAPSHOT_SECONDS,
     Accepted,
+    Busy,
     Changed,
     Empty,
+    Full,
     Inbox,
     Mismatch,
     Replayed,
@@ -25,6 +29,7 @@ from carts.inbox import (
     used_for,
 )
 from carts.products import Cached, ProductCache
+from carts.shards import shard_of
 from carts.store import Carts
 from shop.cart import EMPTY
 from shop.catalogue import Product
@@ -442,6 +447,83 @@ def test_the_script_survives_a_server_that_forgot_it(inbox: Inbox, carts: Carts,
     accepted(inbox, carts, "bob")
 
     assert held(carts, "ada") == {"MUG": 2}
+
+
+# ---------------------------------------------------------------- too much
+
+
+def fall_behind(inbox: Inbox, carts: Carts, redis: Redis, seconds: float = MAX_SECONDS + 1) -> Checkout:
+    """A checkout with a key that was accepted so long ago and is not settled yet."""
+    asked = accepted(inbox, carts, "zoe", "zoes-key")
+    redis.zincrby(keys.inbox(), -seconds, asked.order_id)
+    return asked
+
+
+def test_nothing_new_is_accepted_while_the_oldest_has_waited_too_long(inbox: Inbox, carts: Carts, redis: Redis) -> None:
+    fall_behind(inbox, carts, redis)
+    asked = checkout("ada", filled(carts, "ada", MUG=2), "a-key")
+    before = set(redis.keys())
+
+    answer = inbox.accept(asked)
+
+    assert isinstance(answer, Busy)
+    assert MAX_SECONDS < answer.oldest_age_seconds <= MAX_SECONDS + 5
+    assert set(redis.keys()) == before
+    assert held(carts, "ada") == {"MUG": 2}
+    assert used_for(carts.get("ada", "a-key").used, "body") is None
+
+
+def test_until_then_it_is(inbox: Inbox, carts: Carts, redis: Redis) -> None:
+    fall_behind(inbox, carts, redis, MAX_SECONDS - 10)
+
+    accepted(inbox, carts)
+
+    assert inbox.size() == 2
+
+
+def test_what_is_known_is_answered_however_long_the_oldest_has_waited(inbox: Inbox, carts: Carts, redis: Redis) -> None:
+    first = fall_behind(inbox, carts, redis)
+    old = filled(carts, "zoe", MUG=1)
+    filled(carts, "zoe", MUG=1)
+
+    assert isinstance(inbox.accept(first), Accepted)  # As redis-py sends it again.
+    assert inbox.accept(checkout("zoe", old, "zoes-key")) == Replayed(first.order_id)
+    assert inbox.accept(checkout("zoe", old, "zoes-key", "another body")) == Mismatch(first.order_id)
+    assert inbox.accept(checkout("zoe", old)) == Changed()
+    assert inbox.accept(checkout("ada", EMPTY)) == Empty(None)
+
+
+def test_a_shard_that_is_behind_refuses_for_itself_alone(carts: Carts, redis: Redis) -> None:
+    inbox = Inbox(redis, LIFETIME_SECONDS, shards=2)
+    redis.zadd(keys.inbox(1), {"an-old-one": redis.time()[0] - MAX_SECONDS - 60})
+    answers = {}
+    for number in range(20):
+        asked = checkout(f"shopper-{number}", filled(carts, f"shopper-{number}", MUG=1))
+        answers.setdefault(shard_of(asked.order_id, 2), set()).add(type(inbox.accept(asked)))
+
+    assert answers == {0: {Accepted}, 1: {Busy}}
+
+
+def test_nothing_new_is_accepted_for_a_moment_after_the_server_was_nearly_full(
+    inbox: Inbox, carts: Carts, redis: Redis
+) -> None:
+    first = accepted(inbox, carts, key="a-key")
+    again = filled(carts, "ada", CUP=1)
+    redis.set(keys.nearly_full(), "1", px=NEARLY_FULL_MS)
+
+    assert inbox.is_nearly_full()
+    assert inbox.accept(checkout("ada", again)) == Full()
+    assert inbox.accept(checkout("ada", again, "a-key")) == Replayed(first.order_id)
+    assert held(carts, "ada") == {"CUP": 1}
+
+    redis.delete(keys.nearly_full())  # As when its time is over.
+    assert isinstance(inbox.accept(checkout("ada", again)), Accepted)
+
+
+def test_a_server_with_room_or_that_does_not_say_is_not_nearly_full(inbox: Inbox, redis: Redis) -> None:
+    assert inbox.note_memory() is False
+    assert not inbox.is_nearly_full()
+    assert redis.keys() == []
 
 
 # ---------------------------------------------------------------- the doorbell and the lease

@@ -42,12 +42,12 @@ PAYMENTS: tuple[dict[str, str], ...] = (
 REFUSED_SHOPPERS = {
     404: {"product_not_found"},  # It is not sold just now.
     409: {"product_unavailable", "out_of_stock", "insufficient_stock", "price_changed", "cart_changed", "cart_empty"},
-    503: {"service_unavailable"},
+    503: {"service_unavailable", "overloaded"},
 }
 REFUSED_MERCHANT = {
     409: {"transition_not_allowed", "insufficient_stock"},
     412: {"precondition_failed"},
-    503: {"service_unavailable"},
+    503: {"service_unavailable", "overloaded"},
 }
 FAILURES = {"insufficient_stock", "out_of_stock", "product_unavailable", "price_changed", "payment_declined"}
 TERMINAL = ("confirmed", "failed", "cancelled")

@@ -52,7 +52,7 @@ SOLD_OUT = frozenset({"insufficient_stock", "out_of_stock"})
 REFUSALS = {
     409: frozenset({"cart_changed", "quantity_limit_exceeded", *LOST, *SOLD_OUT}),
     404: frozenset({"item_not_found"}),
-    503: frozenset({"service_unavailable"}),
+    503: frozenset({"service_unavailable", "overloaded"}),
 }
 """Whatever else is answered but 200 and 202 is a violation."""
 

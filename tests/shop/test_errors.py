@@ -58,6 +58,7 @@ def test_only_what_may_pass_by_itself_is_worth_repeating() -> None:
     assert sorted(code for code, meaning in CODES.items() if meaning.retryable) == [
         "cart_changed",
         "internal_error",
+        "overloaded",
         "payment_action_timeout",
         "payment_unavailable",
         "service_unavailable",

@@ -20,6 +20,7 @@ WRITERS: dict[str, frozenset[str]] = {
             "answer_doorbell",
             "hold_lease",
             "release_lease",
+            "note_memory",
         }
     ),
     "carts": frozenset({"add", "set", "clear"}),
@@ -35,7 +36,7 @@ WRITERS: dict[str, frozenset[str]] = {
 """What of an object changes something beyond this process, by the name that it goes by everywhere."""
 READERS: dict[str, frozenset[str]] = {
     "inbox": frozenset({"last_checked_out", "find", "open_ids", "peek", "ahead", "kept", "look", "size"})
-    | {"oldest_age_seconds", "load_scripts"},
+    | {"oldest_age_seconds", "load_scripts", "is_nearly_full"},
     "carts": frozenset({"get"}),
     "heartbeats": frozenset({"last"}),
     "database": frozenset({"reading", "looking", "is_sqlite", "ping", "backup", "wal_bytes", "close"}),

@@ -326,3 +326,20 @@ def test_a_cancel_looks_again_at_what_is_stuck(any_shop: Shop) -> None:
     assert any_shop.order(order_id).payment_status == "voided"
     assert [(account.charges, account.held_minor) for account in any_shop.sandbox.books()] == [(1, 0)]
     assert any_shop.stock("MUG") == any_shop.ledger("MUG") == 3
+
+
+def test_who_waits_for_an_order_is_woken_when_the_shopper_must_act(real_shop: Shop) -> None:
+    real_shop.stocked(MUG=3)
+    order_id = real_shop.checkout(body={**CARD, "payment_token": "tok_action"}, MUG=1)
+    settle()
+
+    with real_shop.redis.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(keys.outcomes())
+        channel.get_message(timeout=5)
+        real_shop.work_until_idle()
+        woken = channel.get_message(timeout=5)
+
+    assert real_shop.order(order_id).status == "requires_action"
+    assert woken is not None
+    assert woken["data"].split() == [order_id]
+    assert real_shop.redis.exists(keys.claimed_cart(order_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from carts import keys
 from carts.workers import Heartbeats
 from tasks import upkeep as upkeep_module
-from tasks.queues import CHECKOUT
+from tasks.queues import CHECKOUT, PAYMENTS
 from tasks.upkeep import Upkeep
 from tests.harness import Shop
 from tests.servers import until
@@ -88,6 +88,42 @@ def test_a_busy_moment_leaves_the_log_alone(shop: Shop, monkeypatch: pytest.Monk
     upkeep_of(shop).round()
 
     assert shop.database.wal_bytes() > 0
+
+
+@pytest.fixture
+def nearly_full(real_shop: Shop) -> Iterator[Shop]:
+    """A shop whose carts' store may use a bit more memory than it does."""
+    redis = real_shop.redis
+    before = redis.config_get("maxmemory")["maxmemory"]
+    redis.setrange("ballast", 30_000_000, "x")  # So much that what its clients need does not count.
+    redis.config_set("maxmemory", int(int(redis.info("memory")["used_memory"]) / 0.95))
+    yield real_shop
+    redis.config_set("maxmemory", before)
+
+
+@pytest.mark.real
+def test_a_store_that_is_nearly_full_is_noted_in_each_round_and_reported_once(
+    nearly_full: Shop, logged: Logged
+) -> None:
+    upkeep = upkeep_of(nearly_full)
+
+    for _ in range(2):
+        upkeep.round()
+        assert 4000 < nearly_full.redis.pttl(keys.nearly_full()) <= 5000
+        nearly_full.redis.pexpire(keys.nearly_full(), 3000)
+    nearly_full.redis.delete("ballast")
+    for _ in range(2):
+        upkeep.round()
+
+    assert nearly_full.redis.pttl(keys.nearly_full()) <= 3000
+    assert [entry["event"] for entry in logged] == ["upkeep.nearly_full", "upkeep.room_again"]
+
+
+@pytest.mark.real
+def test_the_worker_of_the_payments_leaves_that_to_the_others(nearly_full: Shop) -> None:
+    Upkeep(nearly_full.pay_runtime, Heartbeats(nearly_full.redis), PAYMENTS).round()
+
+    assert not nearly_full.services.inbox.is_nearly_full()
 
 
 def test_a_store_that_is_away_is_reported_once_and_when_it_is_back(shop: Shop, logged: Logged) -> None:

@@ -117,7 +117,7 @@ def test_each_setting_of_redis_that_could_lose_something_is_named(
     assert f"CONFIG SET {setting} {must}" in found[f"redis {setting}"]["advice"]
 
 
-@pytest.mark.parametrize(("part", "verdict"), [(0.9, "warning"), (0.97, "wrong")])
+@pytest.mark.parametrize(("part", "verdict"), [(0.85, "warning"), (0.93, "wrong")])
 def test_a_redis_that_is_running_full_is_named(well: Shop, part: float, verdict: str) -> None:
     well.redis.setrange("ballast", 30_000_000, "x")  # So much that what its clients need does not count.
     used = int(well.redis.info("memory")["used_memory"])

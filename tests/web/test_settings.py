@@ -69,6 +69,7 @@ def test_without_any_setting_the_shop_keeps_everything_in_var(tmp_path: Path) ->
         ("SETTLE_BATCH", "5001"),
         ("SETTLE_SHARDS", "0"),
         ("SETTLE_SHARDS", "17"),
+        ("INBOX_MAX_SECONDS", "9"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "yes"),
         ("LOG_LEVEL", "loud"),
