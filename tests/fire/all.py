@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,9 @@ PARTS = (
 )
 
 
+_running: list[subprocess.Popen[bytes]] = []
+
+
 def run(part: Part, seed: int | None, folder: Path) -> dict[str, Any]:
     """Run a part in its long form; what it reported, and whether it was clean."""
     name, *options = part.command
@@ -54,12 +58,9 @@ def run(part: Part, seed: int | None, folder: Path) -> dict[str, Any]:
     print(f"== {part.title}: {part.shows}", flush=True)
     started = time.monotonic()
     with subprocess.Popen(command, cwd=ROOT) as child:
-        try:
-            code = child.wait()
-        except KeyboardInterrupt:  # It has shops to close, each of them several processes.
-            child.send_signal(signal.SIGINT)
-            child.wait(60)
-            raise
+        _running.append(child)
+        code = child.wait()
+        _running.remove(child)
     found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
     return found | {"title": part.title, "shows": part.shows, "took": time.monotonic() - started, "clean": code == 0}
 
@@ -99,18 +100,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="the same for every part; left out, each chooses and prints its own")
     parser.add_argument("--only", help="comma separated names of parts: model, matrix, soak, power, ...")
+    parser.add_argument("--at-once", type=int, default=2, help="parts under way at once; most of the time they wait")
     options = parser.parse_args()
     wanted = set(options.only.split(",")) if options.only else None
     has_postgres = postgres_programs() is not None
-    results = []
-    with TemporaryDirectory() as folder:
-        for part in PARTS:
-            if wanted is not None and part.command[0] not in wanted:
-                continue
-            if part.needs_postgres and not has_postgres:
-                print(f"== {part.title}: skipped, PostgreSQL's programs are not installed")
-                continue
-            results.append(run(part, options.seed, Path(folder)))
+    parts = []
+    for part in PARTS:
+        if wanted is not None and part.command[0] not in wanted:
+            continue
+        if part.needs_postgres and not has_postgres:
+            print(f"== {part.title}: skipped, PostgreSQL's programs are not installed")
+            continue
+        parts.append(part)
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(options.at_once) as pool:
+        under_way = [pool.submit(run, part, options.seed, Path(folder)) for part in parts]
+        try:
+            results = [future.result() for future in under_way]
+        except KeyboardInterrupt:  # They have shops to close, each of them several processes.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in _running:
+                child.send_signal(signal.SIGINT)
+            raise
     if wanted is None:
         PAGE.write_text(page(results), encoding="utf-8")
         print(f"{PAGE.relative_to(ROOT)} is written")
