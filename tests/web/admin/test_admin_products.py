@@ -379,15 +379,15 @@ def test_a_look_that_began_before_a_change_does_not_hide_it(any_shop: Shop, cach
         any_shop.clock.forward(4)
     changed: list[int] = []
 
-    def change_meanwhile(_: Any) -> None:
+    def change_meanwhile(*_: Any) -> None:
         """The look has read SQL, and has not put into the cache what it read."""
         if not changed:
             changed.append(0)
             changed.append(patch(merchant, price="8.00").status_code)
 
-    event.listen(any_shop.database.engine, "commit", change_meanwhile)
+    event.listen(any_shop.database.engine, "checkin", change_meanwhile)
     (item,) = ok(add(shopper))["items"]
-    event.remove(any_shop.database.engine, "commit", change_meanwhile)
+    event.remove(any_shop.database.engine, "checkin", change_meanwhile)
 
     # Added at the price of the first look; the answer looks again.
     assert changed == [0, 200]
