@@ -67,6 +67,7 @@ class Ground:
         settings = {FILE_VARIABLE: str(self._orders), "ADMIN_API_KEY": ADMIN_KEY, "SETTLE_BATCH": str(BATCH)}
         if self.database_url:
             settings["DATABASE_URL"] = self.database_url
+        settings["ORDER_URL"] = "/api/orders/{id}"  # Who comes back from the provider is to be answered in JSON.
         self.shop = RunningShop(var, settings=settings)
         self.database_url = self.database_url or f"sqlite:///{var}/shop.db"
         self.log = Log(self.log_path)
