@@ -100,10 +100,14 @@ def _drain(runtime: Runtime, until: float) -> int:
 
 def _next(runtime: Runtime, skip: Collection[str] = ()) -> list[Waiting]:
     """The next batch; none when another worker holds the lease."""
+    return runtime.inbox.peek(runtime.settle_batch, skip=skip) if _holds(runtime) else []
+
+
+def _holds(runtime: Runtime) -> bool:
     failpoint("settle.holding")
     holds = runtime.inbox.hold_lease(runtime.worker)
     failpoint("settle.held")
-    return runtime.inbox.peek(runtime.settle_batch, skip=skip) if holds else []
+    return holds
 
 
 def _following(runtime: Runtime, skip: Collection[str]) -> list[Waiting]:
@@ -115,8 +119,11 @@ def _following(runtime: Runtime, skip: Collection[str]) -> list[Waiting]:
     asleep_at = time.monotonic() + runtime.awake_seconds
     while runtime.awake_seconds:
         time.sleep(COMPANY_SECONDS)
-        if (batch := _next(runtime, skip)) or time.monotonic() > asleep_at:
-            return batch
+        # A look first: it is no write, and so costs the store no sync.
+        if batch := runtime.inbox.peek(runtime.settle_batch, skip=skip):
+            return batch if _holds(runtime) else []
+        if time.monotonic() > asleep_at:
+            return []
     return _next(runtime, skip)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from tasks import checkout as checkout_job
 from tasks import failpoints, runtime
 from tasks.checkout import MOST_TRIES, settle
 from tests.harness import CHECKOUT_BODY, Shop
+from tests.servers import until
 from tests.tasks.crashes import Killed, Nth, die
 from tests.tasks.helpers import (
     cart_of,
@@ -42,6 +44,21 @@ def test_settling_again_does_nothing(any_shop: Shop) -> None:
 
 def test_nothing_waits_in_a_quiet_shop(any_shop: Shop) -> None:
     assert settle() == 0
+
+
+def test_a_worker_that_has_just_worked_stays_awake_for_whoever_comes_next(real_shop: Shop) -> None:
+    real_shop.stocked(MUG=3)
+    first = real_shop.checkout(MUG=1)
+    runtime.start(replace(real_shop.runtime, awake_seconds=3.0))
+
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(settle)
+        until(lambda: real_shop.order_count() == 1, 10, "the first order")
+        second = real_shop.checkout(MUG=1)
+        settled = run.result()
+
+    assert settled == 2
+    assert [real_shop.order(order_id).status for order_id in (first, second)] == ["confirmed", "confirmed"]
 
 
 class DyingInbox(Inbox):
