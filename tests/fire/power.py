@@ -62,7 +62,7 @@ BUGS = {
 }
 """What the cuts must notice, or they prove nothing."""
 MOST_CUTS_FOR_A_BUG = 8
-SIGNS_OF_LOSS = (": P1: ", "is damaged", "does not open again: it ended")
+SIGNS_OF_LOSS = (": P1: ", "were put in the cart; ", "is damaged", "does not open again: it ended")
 
 
 @dataclass
