@@ -368,8 +368,8 @@ def test_an_order_that_stands_is_never_given_up(any_shop: Shop) -> None:
 
 def test_an_id_without_a_checkout_behind_it_leaves_in_the_end(any_shop: Shop) -> None:
     any_shop.stocked(MUG=9)
-    any_shop.redis.zadd(keys.inbox(), {"nobodys": 1})
     order_id = any_shop.checkout(MUG=1)
+    any_shop.redis.zadd(keys.inbox(), {"nobodys": 1})
 
     for _ in range(MOST_TRIES):
         settle()
