@@ -109,6 +109,8 @@ class Ground:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.log.close()
+        if hasattr(self, "database"):  # It was opened.
+            self.database.close()
 
     # ------------------------------------------------------------ who is there
 
