@@ -65,8 +65,9 @@ def create() -> Flask:
                 "bare:doorbell",
                 keys.open_orders(session_id),
                 keys.checked_out(session_id),
+                keys.nearly_full(),
             ],
-            args=[order_id, "f", snapshot, session_id, cart["id"], cart["version"], 86400, 1000],
+            args=[order_id, "f", snapshot, session_id, cart["id"], cart["version"], 86400, 1000, 10**9],
         )
         return answer(accepted)
 
