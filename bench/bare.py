@@ -30,7 +30,8 @@ def create() -> Flask:
     die_with_parent(signal.SIGKILL, int(os.environ[LISTENER]))
     redis, database = answers(connect(os.environ[REDIS])), os.environ[DATABASE]
     added, accepted, shown = (f'"{"x" * (int(length) - 2)}"' for length in os.environ[LENGTHS].split(","))
-    look, add, accept = (redis.register_script(script(name)) for name in ("look", "add", "accept"))
+    look, add = (redis.register_script(script("texts") + script(name)) for name in ("look", "add"))
+    accept = redis.register_script(script("accept"))
     mine = threading.local()
     snapshot = "s" * SNAPSHOT_LENGTH
     app = Flask("bare")

@@ -41,9 +41,9 @@ class Carts:
         self._redis = answers(redis)
         self._lifetime_seconds = lifetime_seconds
         self._max_lines = max_lines
-        self._add = redis.register_script(script("add"))
-        self._set = redis.register_script(script("set"))
-        self._look = redis.register_script(script("look"))
+        self._add = redis.register_script(script("texts") + script("add"))
+        self._set = redis.register_script(script("texts") + script("set"))
+        self._look = redis.register_script(script("texts") + script("look"))
 
     def get(self, session_id: str, key: str | None = None) -> SeenCart:
         """The session's cart, perhaps empty. A look at it, once a day, prolongs its life."""

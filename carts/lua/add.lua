@@ -26,12 +26,4 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
   end
 end
 local fields = redis.call('HGETALL', KEYS[1])
-local texts = {}
-for i = 1, #fields, 2 do
-  if string.sub(fields[i], 1, 2) == 'q:' then
-    local id = string.sub(fields[i], 3)
-    texts[#texts + 1] = id
-    texts[#texts + 1] = redis.call('GET', 'product:' .. id) or ''
-  end
-end
-return {verdict, now, units, redis.call('PTTL', KEYS[1]), fields, texts}
+return {verdict, now, units, redis.call('PTTL', KEYS[1]), fields, texts_of(fields)}

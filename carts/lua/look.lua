@@ -18,12 +18,4 @@ if ttl > 0 and ttl < tonumber(ARGV[2]) then
   ttl = ARGV[1] * 1000
 end
 local fields = redis.call('HGETALL', KEYS[1])
-local texts = {}
-for i = 1, #fields, 2 do
-  if string.sub(fields[i], 1, 2) == 'q:' then
-    local id = string.sub(fields[i], 3)
-    texts[#texts + 1] = id
-    texts[#texts + 1] = redis.call('GET', 'product:' .. id) or ''
-  end
-end
-return {'OK', now, used, ttl, fields, texts}
+return {'OK', now, used, ttl, fields, texts_of(fields)}
