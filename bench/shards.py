@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import random
 import resource
+import socket
 import statistics
 import sys
 import tempfile
@@ -53,7 +54,7 @@ from tasks import audit, runtime
 from tasks.checkout import settle
 from tasks.processes import spare_the_collector
 from tasks.queues import PAYMENTS, Bell, connect_queue, open_queue
-from tests.servers import free_port, postgres, postgres_programs, valkey
+from tests.servers import free_port, postgres, postgres_programs, until, valkey
 from web.settings import ROOT, read_rules
 from web.stores import now_ms
 
@@ -132,14 +133,20 @@ def delay(port: int, target: int, seconds: float) -> None:
     asyncio.run(serve())
 
 
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
 @contextmanager
 def far_away(url: str, ms: float) -> Iterator[str]:
     """The same database, `ms` away."""
     near, port = make_url(url), free_port()
     proxy = fork.Process(target=delay, args=(port, near.port, ms / 1000), daemon=True)
     proxy.start()
-    time.sleep(0.5)
     try:
+        until(lambda: listens(port), 10, "the way to the database")
         yield near.set(port=port).render_as_string(hide_password=False)
     finally:
         proxy.terminate()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -265,14 +266,19 @@ def some_orders(shop: BenchedShop, how_many: int = 50) -> list[tuple[str, str, s
             at = fill.UNTIL - int(dice.random() * fill.SPAN_MS * 0.9)
             query = select(OrderRow.id, OrderRow.session_id, OrderRow.idempotency_key)
             query = query.where(OrderRow.created_at <= at, OrderRow.idempotency_key.is_not(None))
-            found.append(tuple(session.execute(query.order_by(OrderRow.created_at.desc()).limit(1)).one()))
-    return found  # type: ignore[return-value]
+            order_id, session_id, key = session.execute(query.order_by(OrderRow.created_at.desc()).limit(1)).one()
+            found.append((order_id, session_id, key or ""))
+    return found
 
 
 def in_turn(tasks: Sequence[Task]) -> Task:
     """Another one of them with each call."""
-    turn = iter(range(10**9))
-    return lambda: tasks[next(turn) % len(tasks)]()  # noqa: PLW0108  Each call is another one.
+    turns = cycle(tasks)
+
+    def following() -> object:
+        return next(turns)()
+
+    return following
 
 
 def in_sql(shop: BenchedShop, query: Callable[[Any], object]) -> Task:
