@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -201,19 +201,23 @@ def unheard(story: Story) -> None:
 def poisoned(story: Story) -> None:
     """Another's checkout cannot be written for a while."""
     story.joined_by(1)
-    story.accept_unheard()
-    with story.ground.refuses_stock_of(story.others[0].order_id) as relent:
+    with ExitStack() as stack:
+        with story.ground.halted(CHECKOUT):
+            story.accept_unheard()
+            relent = stack.enter_context(story.ground.refuses_stock_of(story.others[0].order_id))
         story.strike(lambda: None, last=relent)
 
 
 def hopeless(story: Story) -> None:
     """Another's checkout can never be written, and has been tried often enough."""
     story.joined_by(1, expected="failed")
-    story.accept_unheard()
     other = story.others[0]
-    with story.ground.redis() as redis:
-        redis.hset(keys.accepted(other.order_id), "tries", MOST_TRIES - 1)
-    with story.ground.refuses_stock_of(other.order_id):
+    with ExitStack() as stack:
+        with story.ground.halted(CHECKOUT):
+            story.accept_unheard()
+            with story.ground.redis() as redis:
+                redis.hset(keys.accepted(other.order_id), "tries", MOST_TRIES - 1)
+            stack.enter_context(story.ground.refuses_stock_of(other.order_id))
         story.strike(lambda: None)
         story.ground.over(other.order_id)
 

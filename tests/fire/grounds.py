@@ -132,6 +132,16 @@ class Ground:
             ((name, _),) = redis.zrevrange(keys.heartbeats(queue), 0, 0, withscores=True)
         return int(name.rsplit(":", 1)[1])
 
+    @contextmanager
+    def halted(self, queue: str) -> Iterator[None]:
+        """Nobody serves a queue meanwhile, however long it takes on a busy machine."""
+        pid = self.worker(queue)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     def is_steady(self) -> bool:
         """Whether every queue has a living process, no job waits and the web answers."""
         try:

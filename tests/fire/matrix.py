@@ -76,6 +76,7 @@ def play(ground: Ground, case: Case) -> Result:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this case's, and the others go on
         wrong = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}"
         ground.revive()
+        ground.stock = ground.on_hand()  # What this case did to it is no fault of the next one's.
     return Result(case.name, round(time.monotonic() - started, 2), round(recovered, 2), missed, wrong)
 
 
