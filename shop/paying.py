@@ -29,6 +29,7 @@ from shop.payments import (
     Voided,
 )
 
+UNHEARD_OF = "the provider knows no payment of this order"
 Answer = State | Absent | Done | Refused | NoAnswer
 WAITING = frozenset({"due", "unknown", "action"})
 """An operation in one of these states is still being worked on."""
@@ -196,7 +197,7 @@ def _unclear(operation: Operation, order: Owed, answer: Refused | Absent | NoAns
             # A call of ours may still be under way, until the provider would have forgotten its key.
             if order.status not in OPEN and _since(operation, now) >= key_ms:
                 return _nothing_left(operation, order, now)
-            return _unknown(operation, order, "the provider knows no payment of this order", now, key_ms)
+            return _unknown(operation, order, UNHEARD_OF, now, key_ms)
         case Unreachable(detail):
             return _unreached(operation, order, detail, now, key_ms)
         case Unknown(detail):

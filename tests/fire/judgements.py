@@ -54,6 +54,8 @@ def accepted(evidence: Evidence) -> Findings:
             yield _of_order(evidence, "P1", order.id, f"is still {order.status}")
         busy = [p for p in evidence.payments.get(order.id, ()) if p.next_at is not None or p.status in _BUSY]
         for payment in busy:
+            if payment.is_unheard_of(order.status):
+                continue
             yield _of_order(evidence, "P5", order.id, f"its {payment.kind} is still {payment.status}")
 
 

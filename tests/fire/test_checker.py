@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pytest
 from redis import Redis
 
 from carts import keys
+from shop.paying import UNHEARD_OF
 from tests.fire.checker import Report, check, main, unfinished
 from tests.fire.client import Entry, Log, LoggingShopper, read_log, written
+from tests.fire.evidence import Payment
 from tests.processes import RunningShop, running
 from tests.servers import until, valkey
 
@@ -386,6 +388,29 @@ def test_what_was_damaged_is_named(scene: Scene, damage: str) -> None:
     found = scene.report().violations
 
     assert [finding for finding in found if finding.promise == promise and message in finding.message], found
+
+
+HELD_OPEN = Payment("k", "authorize", "unknown", 1000, "sandbox", None, 3, 1, False, UNHEARD_OF)
+
+
+def test_a_payment_nobody_has_heard_of_is_no_fault_of_an_order_that_was_cancelled() -> None:
+    assert HELD_OPEN.is_unheard_of("cancelled")
+
+
+@pytest.mark.parametrize(
+    ("change", "order_status"),
+    [
+        ({}, "confirmed"),
+        ({}, "processing"),
+        ({"kind": "capture"}, "cancelled"),
+        ({"status": "due"}, "cancelled"),
+        ({"provider_id": "pay_1"}, "cancelled"),
+        ({"tries": 2}, "cancelled"),
+        ({"detail": "no answer in 10 s"}, "cancelled"),
+    ],
+)
+def test_no_other_payment_may_stay_open(change: dict[str, Any], order_status: str) -> None:
+    assert not replace(HELD_OPEN, **change).is_unheard_of(order_status)
 
 
 def test_a_violation_comes_with_all_that_is_known_of_its_order(
