@@ -7,9 +7,11 @@ FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 # Without pip inside: the last stage runs what is installed and installs nothing.
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.txt /tmp/
+COPY requirements.txt requirements-otel.txt /tmp/
+# requirements-otel.txt: with what OTEL_EXPORTER_OTLP_ENDPOINT needs.
+ARG REQUIREMENTS=requirements.txt
 # Before the code, so that a change of ours does not install everything again.
-RUN pip --python /opt/venv/bin/python install --only-binary :all: -r /tmp/requirements.txt
+RUN pip --python /opt/venv/bin/python install --only-binary :all: -r /tmp/$REQUIREMENTS
 # .dockerignore lists what the shop needs and lets nothing else in.
 COPY . /app
 # Here, because the shop itself may not write there. By hash, unchecked: the code in an image never changes.

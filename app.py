@@ -15,6 +15,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from carts.store import Refused, SeenCart
+from carts.tallies import Tallies
 from db import product_list
 from db import products as product_rows
 from shop.cart import line_fault
@@ -25,6 +26,7 @@ from shop.pricing import price
 from shop.shipping import methods_for
 from tasks.failpoints import arm_from_environment
 from tasks.processes import die_with_parent, spare_the_collector
+from tasks.tracing import connect_traces
 from web import checkout as checkouts
 from web import ops, payments, schemas, views
 from web.admin import register_admin
@@ -32,15 +34,19 @@ from web.api import Api, Blueprint, Tag, is_known
 from web.cancel import cancel
 from web.cli import register_commands
 from web.commands import one_line_under_flask
-from web.follow import OPEN_RETRY_AFTER_SECONDS, follow, history, wait_seconds
+from web.dashboard import register_dashboard
+from web.follow import OPEN_RETRY_AFTER_SECONDS, follow, history, wait_seconds, whose
+from web.limits import register_limits
 from web.log import configure_logging
+from web.metrics import register_metrics, share_metrics
 from web.pages import Reads, register_pages
 from web.problems import register_problems
 from web.requests import MOST_BODY_BYTES, register_requests
-from web.serve import LISTENER, serve
+from web.serve import LISTENER, note_web_process, serve
 from web.services import Services, connect_services, services
 from web.sessions import HEADER, register_sessions, session_id
 from web.settings import Settings, read_settings
+from web.traces import register_traces
 from web.views import Document
 
 CATALOGUE = Tag(name="catalogue", description="What there is to buy.")
@@ -247,12 +253,20 @@ def list_orders(query: schemas.OrdersQuery) -> schemas.OrdersOut:
 
 
 @shop.get("/api/orders/<order_id>", tags=[ORDERS], responses={200: schemas.OrderOut})
-def show_order(path: schemas.OrderPath, header: schemas.PreferHeader) -> tuple[Document, int, dict[str, str]]:
-    """Show an order, never 404 after a 202. `Prefer: wait=N` holds the answer until it changes."""
+def show_order(
+    path: schemas.OrderPath, query: schemas.OrderQuery, header: schemas.PreferHeader
+) -> tuple[Document, int, dict[str, str]]:
+    """Show an order, never 404 after a 202. `Prefer: wait=N` holds the answer until it changes.
+
+    To the session that placed it, or with the `token` of a mail.
+    """
     seconds = wait_seconds(header.prefer)
     seen = is_known if request.if_none_match else None
-    order, retry_after = follow(services(), path.order_id, session_id(), seconds, seen)
+    who = query.token and whose(services(), path.order_id, query.token)
+    order, retry_after = follow(services(), path.order_id, who or session_id(), seconds, seen)
     headers = {} if order["terminal"] else {"Retry-After": str(retry_after)}
+    if query.token:
+        headers["Cache-Control"] = "no-store"
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
     return order, 200, headers
@@ -293,8 +307,12 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
     if settings.cors_origins:
         _allow(app, settings.cors_origins)
     # What is registered last sees an answer first: a problem gets its headers like any other answer.
+    register_metrics(app, settings.metrics_token)
+    if traces := connect_traces(settings.otel_exporter_otlp_endpoint, "oncecart-web"):
+        register_traces(app, traces)
     register_requests(app)
     register_sessions(app, app.extensions["oncecart"].sessions)
+    register_limits(app, settings, Tallies(app.extensions["oncecart"].redis), app.extensions["oncecart"].now)
     register_problems(app)
     register_commands(app)
     app.register_api(shop)
@@ -303,6 +321,7 @@ def create_app(given: Services | None = None, settings: Settings | None = None) 
     app.register_api(payments.calls)
     app.register_blueprint(ops.pages)
     app.register_blueprint(payments.pages)
+    register_dashboard(app)
     register_pages(app, Reads(list_products, show_product, list_categories))
     return app
 
@@ -320,6 +339,8 @@ def _allow(app: Flask, origins: Sequence[str]) -> None:
             "If-Match",
             "If-None-Match",
             "Prefer",
+            "traceparent",
+            "tracestate",
             "X-Request-Id",
             HEADER,
         ],
@@ -328,6 +349,8 @@ def _allow(app: Flask, origins: Sequence[str]) -> None:
             "Idempotent-Replayed",
             "Location",
             "Preference-Applied",
+            "RateLimit",
+            "RateLimit-Policy",
             "Retry-After",
             "X-Request-Id",
             HEADER,
@@ -341,7 +364,9 @@ def create_served_app() -> Flask:
     die_with_parent(signal.SIGKILL, int(os.environ[LISTENER]))
     configure_logging(read_settings().log_level, "web")
     arm_from_environment()
+    share_metrics()
     app = create_app()
+    note_web_process(app.extensions["oncecart"].redis)
     spare_the_collector()
     return app
 

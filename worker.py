@@ -30,10 +30,13 @@ from shop.errors import BadSettings
 from shop.rules import Rules
 from tasks import runtime
 from tasks.failpoints import arm_from_environment
+from tasks.notices import Postman
 from tasks.processes import die_with_parent, fail, share_memory, spare_the_collector
 from tasks.queues import PAYMENTS, Bell, OurJob, checkout_queues, connect_queue, open_queue, queues_of
+from tasks.tracing import connect_traces
 from tasks.upkeep import Upkeep
 from web.log import configure_logging
+from web.postage import open_mail
 from web.providers import check_providers, connect_providers
 from web.settings import Settings, read_rules, read_settings
 from web.stores import check_redis, now_ms
@@ -70,7 +73,7 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
             settings.settle_shards,
             own=checkout_queues(settings.settle_shards).get(queue),
         ),
-        database=Database(settings.database_url, pool_size=2),
+        database=Database(settings.database_url, pool_size=2, mails=bool(settings.smtp_url)),
         rules=rules,
         bell=Bell(open_rq),
         payments_bell=Bell(open_queue(PAYMENTS, open_rq.connection)),
@@ -80,12 +83,17 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
         awake_seconds=AWAKE_SECONDS,
         providers=connect_providers(settings, rules) if queue == PAYMENTS else {},
         public_url=settings.public_url,
+        traces=connect_traces(settings.otel_exporter_otlp_endpoint, "oncecart-worker"),
     )
     runtime.start(work)
     stop = threading.Event()
     upkeep = Upkeep(work, Heartbeats(redis), queue)
-    clock = threading.Thread(target=upkeep.run, args=(stop,), name="upkeep", daemon=True)
-    clock.start()
+    beside = [threading.Thread(target=upkeep.run, args=(stop,), name="upkeep", daemon=True)]
+    if queue == PAYMENTS:  # Settling must not wait for the post, and a process of its own would be one too many.
+        postman = Postman(work, open_mail(settings, rules))
+        beside.append(threading.Thread(target=postman.run, args=(stop,), name="postman", daemon=True))
+    for thread in beside:
+        thread.start()
     log.info("worker.serves", queue=queue, pid=os.getpid())
     spare_the_collector()
     DoorWorker(
@@ -98,8 +106,11 @@ def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> No
         log_job_description=False,
     ).work(logging_level="ERROR")
     stop.set()
-    clock.join(timeout=1.0)
+    for thread in beside:
+        thread.join(timeout=1.0)
     upkeep.leave()
+    if work.traces:
+        work.traces.close()
 
 
 @dataclass

@@ -23,6 +23,7 @@ from carts.products import OLDEST
 from carts.shards import CHECKOUT, MOST_SHARDS, queue_of, shard_of
 from carts.vitals import NEARLY_FULL, used_part
 from shop.checkout import Checkout
+from shop.figures import CONFIRM_BOUNDS_MS
 
 IDEMPOTENCY_SECONDS = 24 * 3600
 SNAPSHOT_SECONDS = 7 * 24 * 3600
@@ -30,10 +31,12 @@ DOORBELL_MS = 1000
 NEARLY_FULL_MS = 5000
 MAX_SECONDS = 600
 LEASE_MS = 1000
+FIGURES_SECONDS = 16 * 60
 STRAY_SECONDS = 1.0
 SILENT_SECONDS = 10.0
 """A checkout that has waited for the first, in a shard whose workers have been silent for the second, is adopted."""
 ADOPTED_AT_ONCE = 1000
+_CONFIRM_BOUNDS = " ".join(map(str, CONFIRM_BOUNDS_MS))
 _READ = msgspec.json.Decoder(Checkout)
 _WRITE = msgspec.json.Encoder()
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -181,7 +184,7 @@ class Inbox:
         self._release = redis.register_script(_RELEASE)
         self._adopt = redis.register_script(script("adopt"))
 
-    def accept(self, checkout: Checkout) -> Answer:
+    def accept(self, checkout: Checkout, traceparent: str | None = None) -> Answer:
         """Claim the session's cart for a checkout, durably and at most once; see lua/accept.lua."""
         shard = shard_of(checkout.order_id, self._shards)
         key, session_id, order_id = checkout.idempotency_key, checkout.session_id, checkout.order_id
@@ -208,9 +211,19 @@ class Inbox:
                     IDEMPOTENCY_SECONDS,
                     DOORBELL_MS,
                     self.max_seconds,
+                    *([traceparent] if traceparent else ()),
                 ],
             )
         return _answer(answer, shard)
+
+    def traceparents(self, order_ids: Collection[str]) -> dict[str, str]:
+        """Where the requests of accepted checkouts are in their traces; those that were not traced are not in it."""
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for order_id in order_ids:
+                pipe.hget(keys.accepted(order_id), "traceparent")
+            found = pipe.execute()
+        return {order_id: place for order_id, place in zip(order_ids, found, strict=True) if place}
 
     def last_checked_out(self, session_id: str) -> str | None:
         """The order the session's last cart went into, when that was a moment ago."""
@@ -254,7 +267,7 @@ class Inbox:
         self, orders: Sequence[Settled], sold_product_ids: Iterable[str]
     ) -> tuple[list[str], list[str | int]]:
         inboxes = [keys.inbox(shard) for shard in range(self._shards)]
-        names = [*inboxes, *(keys.product(product_id) for product_id in sold_product_ids)]
+        names = [*inboxes, keys.figures(), *(keys.product(product_id) for product_id in sold_product_ids)]
         begins = [keys.cart(""), keys.accepted(""), keys.open_orders(""), keys.checked_out("")]
         ends = keys.claimed_cart("").removeprefix(keys.accepted(""))
         values: list[str | int] = [
@@ -265,6 +278,9 @@ class Inbox:
             *begins,
             ends,
             len(inboxes),
+            keys.figures_of_minute(""),
+            FIGURES_SECONDS,
+            _CONFIRM_BOUNDS,
         ]
         for order in orders:
             new_id = str(uuid7()) if order.status in ("failed", "cancelled") and not order.sold else ""

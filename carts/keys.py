@@ -34,7 +34,7 @@ def accepted(order_id: str) -> str:
     """Hash, for ever until settled, then a week: an accepted checkout.
 
     `snapshot` (JSON of shop.checkout.Checkout), `session_id`, `accepted_at` (ms), `tries` (settles
-    that threw), `status` once settled.
+    that threw), `status` once settled; `traceparent` of its request, where that was traced.
     """
     return f"accepted:{order_id}"
 
@@ -81,6 +81,26 @@ def product(product_id: str) -> str:
     return f"product:{product_id}"
 
 
+def tally(key: str, window: int) -> str:
+    """Integer, until its window has ended: the requests of a key that the web processes have told of."""
+    return f"tally:{key}:{window}"
+
+
 def outcomes() -> str:
     """Channel: the ids of the orders whose state has just changed, with blanks between them."""
     return "outcomes"
+
+
+def figures() -> str:
+    """Hash, for ever: how often things have happened since the store was new; see carts.figures."""
+    return "figures"
+
+
+def figures_of_minute(minute: int | str) -> str:
+    """Hash, 16 min: the same of each second of a minute (since the epoch), fields `<second>:<name>`."""
+    return f"figures:{minute}"
+
+
+def processes(role: str) -> str:
+    """Sorted set, a month: the processes of a role that began and have not said goodbye, by when they began (s)."""
+    return f"processes:{role}"

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from db.models import (
+    NoticeRow,
     OrderEventRow,
     OrderItemRow,
     OrderRow,
@@ -417,6 +418,41 @@ def _code_of(failure: str | None) -> str | None:
         return f"({error})"
 
 
+def notices(session: Session) -> Findings:
+    """Books: nobody was told what did not happen."""
+    n, o = NoticeRow, OrderRow
+    query = select(n.id, n.event, n.number, o.id, o.status, o.number, o.fulfillment_status, o.failure_code)
+    rows = 0
+    for notice_id, event, of, order_id, *facts in _stream(session, query.join(o, o.id == n.order_id).order_by(n.id)):
+        rows += 1
+        if not _happened(event, of, *facts):
+            yield Violation(BOOKS, f"notice {notice_id}", f"tells {event} of order {order_id}, which is {facts[0]}")
+        if rows % ROWS_AT_ONCE == 0:
+            yield Counted(rows)
+    yield Counted(rows)
+
+
+def _happened(event: str, of: int, status: str, number: int | None, fulfillment: str, failure: str | None) -> bool:
+    """Whether an event can have happened to an order that is so now; `of` numbers shipments and refunds."""
+    match event:
+        case "order.confirmed":
+            return number is not None
+        case "order.failed":
+            return status == "failed" and failure is not None
+        case "order.cancelled":
+            return status == "cancelled"
+        case "order.shipped":
+            return of > 0 and fulfillment != "unfulfilled"
+        case "order.delivered":
+            return fulfillment in ("delivered", "returned")
+        case "order.returned":
+            return fulfillment == "returned"
+        case "order.refunded":
+            return of > 0
+        case _:
+            return True
+
+
 def _in_one_look(check: Callable[[Session], Findings]) -> Callable[[Session], Findings]:
     """All of a check's queries see the same instant, however long they take; as SQLite has it anyway."""
 
@@ -440,6 +476,7 @@ CHECKS: dict[str, Callable[[Session], Findings]] = {
         "timelines": timelines,
         "shipments": shipments,
         "copies": copies,
+        "notices against orders": notices,
     }.items()
 }
 """Every check by its name, each to be given a session of its own."""

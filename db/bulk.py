@@ -23,10 +23,12 @@ ROWS_A_STATEMENT = 32
 class BulkInsert:
     """An INSERT into some columns of a table, named in the table's own order."""
 
-    def __init__(self, table: type[Base] | Table, *columns: str) -> None:
+    def __init__(self, table: type[Base] | Table, *columns: str, if_new: bool = False) -> None:
+        """`if_new` leaves rows out that are there already."""
         # inline: PostgreSQL's would end with RETURNING the key that the database gives, after the first row of many.
         self._statement = insert(table).inline()
         self._columns = columns
+        self._end = " ON CONFLICT DO NOTHING" if if_new else ""
         self._texts: dict[str, tuple[str, str]] = {}
 
     def __call__(self, session: Session, rows: Sequence[Sequence[Any]]) -> None:
@@ -49,7 +51,8 @@ class BulkInsert:
             if tuple(compiled.positiontup or ()) != self._columns:
                 raise ValueError(f"name the columns in the order of the table: {compiled.positiontup}")
             head, marks = str(compiled).rsplit(" VALUES ", 1)
-            self._texts[dialect.name] = (str(compiled), f"{head} VALUES {', '.join([marks] * ROWS_A_STATEMENT)}")
+            many = ", ".join([marks] * ROWS_A_STATEMENT)
+            self._texts[dialect.name] = (f"{compiled}{self._end}", f"{head} VALUES {many}{self._end}")
         return self._texts[dialect.name]
 
 

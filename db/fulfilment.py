@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db import payments, stock
+from db import notices, payments, stock
 from db.models import (
     OrderEventRow,
     OrderItemRow,
@@ -21,6 +21,7 @@ from db.orders import NOTE, items
 from shop import fulfilment
 from shop.errors import OrderNotFound
 from shop.fulfilment import Line, Portion
+from shop.notices import News
 from shop.orders import OPEN
 
 UNKNOWN = "There is no such order. One that was accepted a moment ago is here once it is settled."
@@ -87,6 +88,7 @@ def ship(session: Session, order: OrderRow, wanted: Sequence[Portion] | None, tr
         )
     text = fulfilment.shipment_text(number, lines, parcel, tracking.carrier, tracking.number)
     tell(session, order, order.fulfillment_status, text, act)
+    notices.announce(session, [News(order.id, "order.shipped", number)], act.at)
 
 
 def deliver(session: Session, order: OrderRow, wanted: int | None, act: Act) -> None:
@@ -101,12 +103,15 @@ def deliver(session: Session, order: OrderRow, wanted: int | None, act: Act) -> 
     stage = after if after != order.fulfillment_status else "shipment_delivered"
     order.fulfillment_status = after
     tell(session, order, stage, fulfilment.delivery_text(arriving), act)
+    if stage == "delivered":
+        notices.announce(session, [News(order.id, "order.delivered")], act.at)
 
 
 def take_back(session: Session, order: OrderRow, restock: bool, text: str | None, act: Act) -> list[str]:
     """The whole order came back. Answers the products whose stock rose. Raises ImpossibleTransition."""
     order.fulfillment_status = fulfilment.after_return(order.status, order.fulfillment_status)
     tell(session, order, "returned", None, act)
+    notices.announce(session, [News(order.id, "order.returned")], act.at)
     if text is not None:
         note(session, order, text, act)
     return _restock(session, order, act) if restock else []
@@ -123,6 +128,7 @@ def cancel(session: Session, order: OrderRow, restock: bool, reason: str | None,
     order.payment_status = payments.undo(session, order, act.at, act.actor)
     order.failure, order.failure_code = asdict(cancelled.failure), cancelled.failure.code
     tell(session, order, "cancelled", reason, act)
+    notices.announce(session, [News(order.id, "order.cancelled")], act.at)
     if was_open:  # What was never sold is only let go of.
         return [*payments.release(session, [order.id], act.at, act.actor).get(order.id, ())]
     return _restock(session, order, act) if restock else []

@@ -467,6 +467,100 @@ class PaymentRow(Base):
     """A fingerprint of that request's body: the same key with another body is refused."""
 
 
+class EndpointRow(Base):
+    """Where the merchant wants to be told of orders: shop.webhooks."""
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (STRICT,)
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    description: Mapped[str] = mapped_column(Text)
+    events: Mapped[list[str] | None] = mapped_column(Json)
+    """None: everything."""
+    secret: Mapped[str] = mapped_column(Text)
+    """As it is, for we sign with it: whoever can read this table can sign."""
+    old_secret: Mapped[str | None] = mapped_column(Text)
+    old_secret_until: Mapped[int | None] = mapped_column(Whole)
+    is_active: Mapped[bool] = mapped_column(Flag)
+    switched_off: Mapped[str | None] = mapped_column(Text)
+    """Why the shop switched it off by itself; None: the merchant did, or it is on."""
+    failing_since: Mapped[int | None] = mapped_column(Whole)
+    """Since when it has taken nothing; None: it took the last, or was sent none yet."""
+    created_at: Mapped[int] = mapped_column(Whole)
+    updated_at: Mapped[int] = mapped_column(Whole)
+    """Rises with every change, so that it names a version."""
+
+
+class NoticeRow(Base):
+    """The outbox: something that is to be told to somebody, written with what it tells of."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        CheckConstraint("status IN ('waiting', 'sent', 'failed', 'dropped')", name="status_known"),
+        CheckConstraint("(status = 'waiting') = (next_at IS NOT NULL)", name="waiting_until"),
+        Index("ix_notices_created", "created_at", "id"),
+        Index("ix_notices_target", "target", "created_at", "id"),
+        Index("ix_notices_order", "order_id"),
+        # What waits, and what was given up: nothing else is in these, so that they cost next to nothing.
+        Index(
+            "ix_notices_next",
+            "target",
+            "next_at",
+            "id",
+            sqlite_where=text("next_at IS NOT NULL"),
+            postgresql_where=text("next_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_notices_given_up",
+            "status",
+            "created_at",
+            "id",
+            sqlite_where=text("status IN ('failed', 'dropped')"),
+            postgresql_where=text("status IN ('failed', 'dropped')"),
+        ),
+        STRICT,
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    """Says what it tells and whom (shop.notices.News.id_for): there cannot be two of the same."""
+    order_id: Mapped[str | None] = mapped_column(Text, ForeignKey("orders.id"))
+    """None: it is about no order, but a test."""
+    event: Mapped[str] = mapped_column(Text)
+    number: Mapped[int] = mapped_column(Integer)
+    """Of the shipment or the refund that it tells of; else 0."""
+    target: Mapped[str] = mapped_column(Text)
+    """An endpoint's id, or shop.notices.MAIL. No foreign key: whoever settles never fails for an endpoint's sake."""
+    status: Mapped[str] = mapped_column(Text)
+    tries: Mapped[int] = mapped_column(Whole)
+    """Since it was last begun: begun again by hand, it is tried as often as at first."""
+    attempts: Mapped[int] = mapped_column(Whole)
+    """All there ever were; the last one's number in the log."""
+    next_at: Mapped[int | None] = mapped_column(Whole)
+    """When to send it; None: it is done. While it is being sent, when somebody else may."""
+    detail: Mapped[str | None] = mapped_column(Text)
+    """What came of the last attempt."""
+    created_at: Mapped[int] = mapped_column(Whole)
+    updated_at: Mapped[int] = mapped_column(Whole)
+
+
+class AttemptRow(Base):
+    """The log of what was sent, an entry for each answer; never changed."""
+
+    __tablename__ = "notice_attempts"
+    __table_args__ = (CheckConstraint("outcome IN ('sent', 'failed')", name="outcome_known"), STRICT)
+
+    notice_id: Mapped[str] = mapped_column(Text, ForeignKey("notices.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Whole, primary_key=True)
+    at: Mapped[int] = mapped_column(Whole)
+    outcome: Mapped[str] = mapped_column(Text)
+    code: Mapped[int | None] = mapped_column(Integer)
+    """The status of HTTP, or of SMTP; None: nobody answered."""
+    answer: Mapped[str] = mapped_column(Text)
+    """The beginning of what was answered, or why nothing was."""
+    ms: Mapped[int] = mapped_column(Whole)
+
+
 class ApiKeyRow(Base):
     """A key to the admin API: only its hash, so that nobody can read a key here."""
 

@@ -7,6 +7,7 @@ from db.models import OrderEventRow, OrderItemRow, OrderRow, PaymentRow, Shipmen
 from db.orders import NOTE, Shipment
 
 _order = Lookup(OrderRow, "id", "session_id")
+_session = Lookup(OrderRow, "id", only=["session_id"])
 _items = Lookup(OrderItemRow, "order_id", order_by=[OrderItemRow.__table__.c.position])
 _events = Lookup(OrderEventRow, "order_id", order_by=[OrderEventRow.__table__.c.seq])
 _shipments = Lookup(ShipmentRow, "order_id", order_by=[ShipmentRow.__table__.c.number])
@@ -19,6 +20,12 @@ _payments = Lookup(PaymentRow, "order_id", order_by=[PaymentRow.__table__.c.crea
 def order(look: Look, order_id: str, session_id: str) -> OrderRow | None:
     """An order, for the session that placed it and nobody else."""
     return _order.one(look, order_id, session_id)
+
+
+def session_of(look: Look, order_id: str) -> str | None:
+    """The session that placed it; None while it is not in SQL."""
+    found = _session.one(look, order_id)
+    return found.session_id if found else None
 
 
 def items(look: Look, order_id: str) -> list[OrderItemRow]:

@@ -13,17 +13,19 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from db import payment_rows, products, stock
+from db import notices, payment_rows, products, stock
 from db.bulk import BulkInsert
 from db.models import CounterRow, OrderEventRow, OrderItemRow, OrderRow, ShipmentItemRow, ShipmentRow, as_json
 from shop.catalogue import Product
 from shop.checkout import Checkout
+from shop.notices import News
 from shop.orders import move
 from shop.settlement import Decision
 
 ORDER_NUMBER = "order_number"
 CONFIRMED, FAILED = move("status", "pending", "confirmed"), move("status", "pending", "failed")
 PROCESSING = move("status", "pending", "processing")
+_ENDS = {CONFIRMED: "order.confirmed", FAILED: "order.failed"}
 NOTE = "note"
 """The stage of what the merchant writes into a timeline for the shop alone."""
 NOTHING_OWED, OWED = "none", move("payment_status", "none", "pending")
@@ -165,6 +167,7 @@ def write(
     _insert_orders(session, [_in_order(row) for row in orders])
     _insert_items(session, items)
     insert_events(session, events)
+    notices.announce(session, (News(row["id"], _ENDS[row["status"]]) for row in orders if row["status"] in _ENDS), now)
     payment_rows.insert(session, payments)
     if seen is None:
         stock.take(session, units, movements)

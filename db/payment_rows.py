@@ -62,6 +62,11 @@ def new_row(
     }
 
 
+def number_of(key: str) -> int:
+    """Which refund of its order a key stands for."""
+    return int(key.rpartition("-")[2])
+
+
 def insert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Write many of them."""
     _insert(session, [_in_order(row) for row in rows])

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, false, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, load_only
 
-from db import payment_rows, stock
+from db import notices, payment_rows, stock
 from db.models import OrderEventRow, OrderItemRow, OrderRow, PaymentRow
 from db.orders import insert_events, next_numbers
 from db.payment_rows import new_row
 from shop.fulfilment import payment_when_cancelled
+from shop.notices import News
 from shop.orders import OPEN
 from shop.paying import WAITING, Answer, Effect, Next, Operation, Owed, after, to_undo, when_cancelled
 
@@ -250,6 +251,7 @@ class _Changes:
         self._events: list[tuple[str, tuple[str, str, str | None], int]] = []
         self._confirmed: list[OrderRow] = []
         self._released: list[str] = []
+        self._news: list[News] = []
         self._follows: list[tuple[PaymentRow, Next]] = []
         self._ended: list[tuple[PaymentRow, OrderRow]] = []
 
@@ -259,6 +261,8 @@ class _Changes:
         row.updated_at = self._now
         if row.kind == "refund":
             row.result_id = effect.provider_id or row.result_id
+            if effect.status == "succeeded":
+                self._news.append(News(order.id, "order.refunded", payment_rows.number_of(row.key)))
         else:
             row.provider_id = effect.provider_id or row.provider_id
         if row.kind == "authorize" and effect.status == "succeeded":
@@ -292,7 +296,9 @@ class _Changes:
             }
             order.failure_code = effect.failure.code
         if effect.order_status:
+            left = order.status == "requires_action"
             order.status = effect.order_status
+            self._news.append(News(order.id, f"order.{order.status}", away=left))
             if order.status == "confirmed":
                 self._confirmed.append(order)
             if order.status not in OPEN:
@@ -313,6 +319,7 @@ class _Changes:
         self._session.flush()
         self._follow()
         add_events(self._session, self._events, self._now)
+        notices.announce(self._session, self._news, self._now)
         return [
             Ended(row.key, order.id, order.session_id, order.status, released.get(order.id, ()))
             for row, order in self._ended

@@ -9,14 +9,15 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import fulfilment, payments
+from db import fulfilment, notices, payments
 from db.fulfilment import Act
 from db.models import OrderRow, PaymentRow
 from db.orders import items
-from db.payment_rows import new_row
+from db.payment_rows import new_row, number_of
 from shop import refunds
 from shop.fulfilment import Line, Portion
 from shop.money import exponent, format_amount
+from shop.notices import News
 from shop.orders import ImpossibleTransition, move
 
 MANUAL: Final = "manual"
@@ -64,6 +65,7 @@ def refund(session: Session, order: OrderRow, wish: Wish, act: Act) -> list[str]
         given = amount_minor + sum(each.amount_minor for each in rows if each.kind == "refund")
         after = refunds.after_refund(given, refunds.taken_minor(operations))
         order.payment_status = move("payment_status", order.payment_status, after)
+        notices.announce(session, [News(order.id, "order.refunded", number_of(row.key))], act.at)
     fulfilment.tell(session, order, "payment_refunded" if row.status == "succeeded" else "refund_requested", told, act)
     return fulfilment.put_back(session, order, units, act)
 

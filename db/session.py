@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from db.lookups import Look
 from db.models import CounterRow
+from db.notices import Audience
 from shop.errors import BadSettings, Unavailable
 from shop.search import product_words
 
@@ -55,8 +56,10 @@ class Database:
     Both turn a database that is away into Unavailable.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5, mails: bool = False) -> None:
+        """`mails`: whether shoppers are to be told by mail what becomes of their orders."""
         self.engine = make_engine(url, pool_size)
+        self.audience = Audience(mails)
         self._writer = self.engine.execution_options(writes=True)
         # One snapshot for all statements of a look, as SQLite's transactions have it by themselves.
         snapshot = {} if self.is_sqlite() else {"isolation_level": "REPEATABLE READ"}
@@ -88,7 +91,8 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        with database_errors(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        told = {"audience": self.audience}  # For db.notices.announce, wherever in a transaction something happens.
+        with database_errors(), Session(self._writer, expire_on_commit=False, info=told) as session, session.begin():
             yield session
 
     def is_sqlite(self) -> bool:

@@ -5,6 +5,7 @@
     ├── Unauthenticated, Forbidden    no key to the admin API, or one without the scope
     ├── NotFound      there is no such thing, or it is not yours
     ├── Conflict      understood, but the shop's state forbids it now
+    ├── RateLimited   asked too often
     └── Unavailable   a store is away, or the shop overloaded; the same request may succeed later
 
 The same codes stand in problems, cart warnings and order failures. Adding one is a minor
@@ -82,6 +83,9 @@ CODES: dict[str, Code] = {
     "shipment_exceeds_order": Code("More than is left to ship", "Lower the quantities to what errors says is left."),
     "payment_not_found": Code("No such payment", "Read the order, or GET /api/admin/payments/unresolved, for its key."),
     "refund_exceeds_payment": Code("More than is left to give back", "Lower the amount to what left says."),
+    "webhook_not_found": Code("No such endpoint", "GET /api/admin/webhooks lists those there are."),
+    "webhook_limit_exceeded": Code("Too many endpoints", "Remove one that is not needed any more."),
+    "notice_not_found": Code("No such notice", "GET /api/admin/notices lists those of the last 30 days."),
     "already_restocked": Code(
         "Put back already", "Book further units as a stock movement: POST /api/admin/products/{id}/stock."
     ),
@@ -96,6 +100,7 @@ CODES: dict[str, Code] = {
         "Keep the cart, and repeat the request after Retry-After seconds.",
         retryable=True,
     ),
+    "rate_limited": Code("Too many requests", "Repeat the request after Retry-After seconds.", retryable=True),
     "service_unavailable": Code("Away for a moment", "Repeat the request after Retry-After seconds.", retryable=True),
     "internal_error": Code("Our fault", "Try again; if it stays, report the request_id.", retryable=True),
 }
@@ -190,6 +195,16 @@ class Overloaded(Unavailable):
         self.retry_after = retry_after
 
 
+class RateLimited(ShopError):
+    """Asked too often; worth another try after `retry_after` s."""
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class InvalidParameter(Invalid):
     code = "invalid_parameter"
 
@@ -254,6 +269,14 @@ class OrderNotFound(NotFound):
     code = "order_not_found"
 
 
+class EndpointNotFound(NotFound):
+    code = "webhook_not_found"
+
+
+class NoticeNotFound(NotFound):
+    code = "notice_not_found"
+
+
 class PaymentNotFound(NotFound):
     code = "payment_not_found"
 
@@ -284,6 +307,10 @@ class RefundExceedsPayment(Conflict):
     """More than was taken and is not being given back already; `left` says how much that is."""
 
     code = "refund_exceeds_payment"
+
+
+class TooManyEndpoints(Conflict):
+    code = "webhook_limit_exceeded"
 
 
 class AlreadyRestocked(Conflict):

@@ -20,6 +20,7 @@ from shop.settlement import Decision, decide, give_up
 from shop.shipping import ShippingCost
 from tasks.failpoints import failpoint
 from tasks.runtime import Runtime, current
+from tasks.tracing import now_ns
 
 MOST_TRIES = 5
 PLENTY_OF_CARTS = 10
@@ -194,7 +195,7 @@ def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
 
     Answers what the inbox must be told: what SQL says of each, and the products that got scarce.
     """
-    started = time.perf_counter()
+    started, started_ns = time.perf_counter(), now_ns()
     try:
         statuses, decisions, scarce = _write(runtime, batch)
         confirmed: set[str] = set()
@@ -213,6 +214,9 @@ def commit(runtime: Runtime, batch: Sequence[Waiting]) -> Done:
             log.info("order.failed", order_id=decision.checkout.order_id, code=decision.failure.code)
     ms = round((time.perf_counter() - started) * 1000, 1)
     log.info("settle.batch", checkouts=len(batch), confirmed=len(decisions) - failed, failed=failed, ms=ms)
+    if runtime.traces:
+        ended = {waiting.order_id: statuses[waiting.order_id] for waiting in batch}
+        runtime.traces.settled(ended, started_ns, runtime.inbox.traceparents)
     ends = (Settled(w.order_id, w.session_id, statuses[w.order_id], w.order_id in confirmed) for w in batch)
     return [*ends], scarce
 

@@ -63,6 +63,15 @@ POINTS = (
     "pay.set_aside",
     "pay.leaving",  # a long run ends, and more may be due
     "pay.left",
+    # tasks/notices.py
+    "notices.writing",  # answers are recorded or notices taken, not committed
+    "notices.written",
+    "notices.claimed",  # and nothing is sent yet
+    "notices.sending",  # beside the message, before it
+    "notices.sent",  # beside the message, after the answer
+    "notices.answered",  # answers are collected, nothing is recorded
+    "notices.tidying",
+    "notices.tidied",  # what is long over is deleted
     # tasks/upkeep.py
     "upkeep.noting",
     "upkeep.noted",  # whether the carts' store is nearly full

@@ -23,6 +23,7 @@ from shop.payments import PaymentRequest, Provider, Unknown, Unreachable
 from tasks.breaker import Breaker
 from tasks.failpoints import failpoint
 from tasks.runtime import Runtime, current
+from tasks.tracing import now_ns
 
 AT_ONCE = 32
 """Calls at the same time, so that a provider that takes a second does not limit the shop to one order a second."""
@@ -114,7 +115,7 @@ class _Run:
         self, answers: Sequence[Answered], told: Sequence[Ended], most: int, renews: bool
     ) -> tuple[list[Ended], list[Work]]:
         """One transaction."""
-        runtime, now = self._runtime, self._runtime.now()
+        runtime, now, began_ns = self._runtime, self._runtime.now(), now_ns()
         with runtime.database.writing() as session:
             ended = self._apply(session, answers, told, now) if answers or told else []
             if renews:
@@ -130,6 +131,8 @@ class _Run:
         for end in ended:
             event = "payment.action" if end.status in OPEN else "payment.ended"
             log.info(event, order_id=end.order_id, status=end.status)
+        if runtime.traces and ended:
+            runtime.traces.paid({end.order_id: end.status for end in ended}, began_ns, runtime.inbox.traceparents)
         told_twice = {end.key for end in ended}
         return [*ended, *(end for end in ends if end.key not in told_twice)], works
 
@@ -195,7 +198,7 @@ class _Run:
         elif not _breaker(work.provider).lets_through(now):
             self._answers.append((work, Unreachable("the provider does not answer; it is left alone for a while")))
         else:
-            self._flying[self._pool.submit(_ask, provider, call, work, runtime.public_url)] = work
+            self._flying[self._pool.submit(_ask, provider, call, work, runtime)] = work
 
     def _collect(self, patience_seconds: float) -> None:
         """Wait for answers, a first one and those that come with it."""
@@ -221,12 +224,12 @@ def _breaker(provider: str) -> Breaker:
     return _breakers.setdefault(provider, Breaker())
 
 
-def _ask(provider: Provider, call: Call, work: Work, public_url: str) -> Answer:
+def _ask(provider: Provider, call: Call, work: Work, runtime: Runtime) -> Answer:
     """Make a call and note how it went. Never raises: whatever goes wrong, nobody knows what it did."""
-    started = time.perf_counter()
+    started, began_ns = time.perf_counter(), now_ns()
     failpoint("pay.asking")
     try:
-        answer = _call(provider, call, work, public_url)
+        answer = _call(provider, call, work, runtime.public_url)
     except Exception as error:
         log.exception("payment.threw", order_id=work.order_id, key=work.key, call=call.value)
         answer = Unknown(f"the call threw {type(error).__name__}")
@@ -241,6 +244,9 @@ def _ask(provider: Provider, call: Call, work: Work, public_url: str) -> Answer:
         attempt=work.lease,
         ms=round((time.perf_counter() - started) * 1000, 1),
     )
+    if runtime.traces:
+        told = work.provider, call.value, type(answer).__name__
+        runtime.traces.called_provider(work.order_id, *told, began_ns, runtime.inbox.traceparents)
     return answer
 
 

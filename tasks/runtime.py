@@ -10,6 +10,7 @@ from db.session import Database
 from shop.payments import Provider
 from shop.rules import Rules
 from tasks.queues import Bell
+from tasks.tracing import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Runtime:
     """By the names that shop.toml calls them."""
     public_url: str = ""
     """Where shoppers reach the shop, for the way back from a provider."""
+    traces: Traces | None = None
 
 
 _current: list[Runtime] = []

@@ -23,7 +23,7 @@ from db.models import Base
 from db.session import Database
 from shop.rules import Rules, parse
 from tasks.queues import connect_queue
-from tests.harness import Clock, Shop
+from tests.harness import UNLIMITED, Clock, Shop
 from tests.servers import postgres, postgres_programs, valkey
 from web.settings import ROOT, Settings
 
@@ -48,7 +48,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, var_dir=tmp_path, web_threads=8)
+    return Settings(_env_file=None, var_dir=tmp_path, web_threads=8, **UNLIMITED)
 
 
 # ---------------------------------------------------------------- databases

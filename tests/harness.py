@@ -40,6 +40,8 @@ ADDRESS = {
     "country": "US",
     "region": "CA",
 }
+UNLIMITED: dict[str, Any] = {f"rate_limit_{what}": "off" for what in ("checkout", "quote", "orders", "sessions")}
+"""Settings: a test's crowd comes from one address, while the clock stands still."""
 CHECKOUT_BODY: dict[str, Any] = {
     "email": "ada@example.com",
     "shipping_info": ADDRESS,

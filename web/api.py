@@ -9,7 +9,7 @@ that can be done once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from werkzeug.exceptions import NotFound, PreconditionFailed, RequestEntityTooLa
 from werkzeug.http import generate_etag
 
 from shop.errors import Fault, InvalidParameter, MalformedJson, UnsupportedMediaType, ValidationFailed
+from web.examples import add_examples
 from web.problems import MEDIA_TYPE, validation_faults
 from web.requests import MOST_BODY_BYTES
 from web.schemas import Problem
@@ -50,11 +51,19 @@ def read_body(model: type[BaseModel]) -> BaseModel:
 
 def read_query(model: type[BaseModel]) -> BaseModel:
     """The query string as a model. Raises InvalidParameter, for a parameter given twice too."""
+    if not request.query_string:
+        return _blank(model)
     given = request.args.to_dict(flat=False)
     if twice := [name for name, values in given.items() if len(values) > 1]:
         fault = Fault("invalid_parameter", "given more than once", parameter=twice[0][:100])
         raise InvalidParameter(f"{twice[0][:100]}: given more than once", [fault])
     return _parameters(model, {name: values[0] for name, values in given.items()})
+
+
+@cache
+def _blank(model: type[BaseModel]) -> BaseModel:
+    """The query of most requests: none, which is the same each time. Raises InvalidParameter if something is needed."""
+    return _parameters(model, {})
 
 
 def read_headers(model: type[BaseModel]) -> BaseModel:
@@ -178,6 +187,7 @@ class Api(_OurViews, OpenAPI):
             for operation in operations.values():
                 operation["responses"].pop(self.validation_error_status, None)
                 operation["responses"]["default"] = default
+        add_examples(self.spec_json)
 
 
 __all__ = ["Api", "Blueprint", "Info", "SecurityScheme", "Tag"]

@@ -45,6 +45,7 @@ from tasks.failpoints import failpoint
 from web.follow import CROWDED_RETRY_AFTER_SECONDS, OPEN_RETRY_AFTER_SECONDS, follow, outcome, read_order
 from web.schemas import AddressIn, CheckoutIn, SameAsShipping
 from web.services import Services
+from web.traces import traceparent
 from web.views import Document, pending_order
 
 MOST_PRICINGS = 5
@@ -154,7 +155,7 @@ def accept(services: Services, session_id: str, body: CheckoutIn, key: str | Non
 
 def _accepted(services: Services, checkout: Checkout) -> Answer:
     failpoint("accept.accepting")
-    answer = services.inbox.accept(checkout)
+    answer = services.inbox.accept(checkout, traceparent())
     failpoint("accept.accepted")
     return answer
 

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 from shop.errors import Unavailable
 from tasks import audit
 from web.cli_keys import keys_command
+from web.cli_notices import notices_command, webhooks_command
 from web.cli_orders import orders_command
 from web.cli_payments import payments_command
 from web.cli_products import products_command
@@ -29,6 +30,8 @@ def register_commands(app: Flask) -> None:
     app.cli.add_command(backup_command)
     app.cli.add_command(keys_command)
     app.cli.add_command(doctor_command)
+    app.cli.add_command(notices_command)
+    app.cli.add_command(webhooks_command)
     app.cli.add_command(orders_command)
     app.cli.add_command(payments_command)
     app.cli.add_command(products_command)

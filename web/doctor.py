@@ -29,13 +29,14 @@ from carts.connection import connect
 from carts.durability import MUST_BE
 from carts.inbox import Inbox
 from carts.workers import Heartbeats
-from db import api_keys, payments
+from db import api_keys, endpoints, notice_list, payments
 from db import vitals as sql_vitals
 from db.session import Database, sqlite_warning
 from shop.errors import BadSettings, Unavailable
 from shop.rules import Rules
 from tasks.queues import connect_queue, open_queue, queues_of
 from web.commands import REFUSED, Command, cause
+from web.postage import open_smtp
 from web.providers import check_providers, wanted
 from web.services import Services
 from web.settings import ROOT, Settings, prepare_var_dir, read_rules, read_settings, secret_key
@@ -97,6 +98,7 @@ def examine(at: Services | None) -> Findings:
         stores = Stores(connect(settings.redis_url), [], None, now_ms)
     yield from _redis(settings, stores)
     yield from _sql(settings, stores)
+    yield from _mail(settings)
     for place in _places(settings, stores):
         yield space(place)
 
@@ -318,6 +320,7 @@ def _sql(settings: Settings, stores: Stores) -> Findings:
             yield clock("clock of the database", stores.now(), seen.clock_ms)
         yield from _api_keys(settings, database)
         yield from _payments(database)
+        yield from _notices(database, stores.now())
     except Unavailable as error:
         yield Finding("database", WRONG, _away(error), "start the server, or correct DATABASE_URL")
 
@@ -353,6 +356,37 @@ def _payments(database: Database) -> Findings:
         yield Finding("payments", WRONG, f"{stuck} that nobody can know the end of", "flask payments unresolved")
     else:
         yield Finding("payments", OK, "none stands for a person")
+
+
+def _notices(database: Database, now: int) -> Findings:
+    """Whether somebody is to be told of orders and cannot be."""
+    with database.reading() as session:
+        rows = endpoints.every(session)
+        counts = notice_list.counts(session, now - 24 * 3600_000)
+    off = [row.id for row in rows if row.switched_off]
+    if off:
+        advice = "see to the server, then switch it on: is_active, by PATCH /api/admin/webhooks/<id>"
+        yield Finding("webhooks", WARNING, f"switched off after failures: {', '.join(off)}", advice)
+    else:
+        yield Finding("webhooks", OK, f"{sum(row.is_active for row in rows) or 'no'} endpoints are told of orders")
+    found = f"{counts['waiting']} wait, {counts['failed']} of the last day were given up"
+    advice = "flask notices failed says why; flask notices redeliver sends them again" if counts["failed"] else ""
+    yield Finding("notices", WARNING if counts["failed"] else OK, found, advice)
+
+
+def _mail(settings: Settings) -> Findings:
+    """Whether shoppers get mail. Says hello to the server, and sends nothing."""
+    if not settings.smtp_url:
+        advice = "set SMTP_URL and MAIL_FROM, or send mail yourself on the webhook order.confirmed"
+        yield Finding("mail", WARNING, "SMTP_URL is not set: nobody is told by mail of their order", advice)
+        return
+    host = urlsplit(settings.smtp_url).hostname
+    try:
+        open_smtp(settings).check()
+        yield Finding("mail", OK, f"{host} answers")
+    except OSError as error:  # As smtplib's own errors are.
+        said = " ".join(str(error).split()) or type(error).__name__
+        yield Finding("mail", WRONG, f"{host}: {said}", "correct SMTP_URL: mail waits, and is given up after a day")
 
 
 def _api_keys(settings: Settings, database: Database) -> Findings:

@@ -46,6 +46,14 @@ def read_order(services: Services, order_id: str, session_id: str) -> Document:
     return _from_snapshot(snapshot)
 
 
+def whose(services: Services, order_id: str, token: str) -> str | None:
+    """The session of an order that a token opens; None when it opens nothing. Raises Unavailable."""
+    if not services.order_tokens.opens(token, order_id):
+        return None
+    with services.database.looking() as look:
+        return order_looks.session_of(look, order_id)
+
+
 def _from_sql(services: Services, order_id: str, session_id: str) -> Document | None:
     with services.database.looking() as look:
         row = order_looks.order(look, order_id, session_id)

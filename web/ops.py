@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,14 @@ from typing import Any
 import msgspec
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, current_app, render_template, request, send_from_directory
+from markupsafe import Markup, escape
 from werkzeug.exceptions import NotFound
 
 from db import payments
-from shop.errors import CODES, Unavailable
+from shop.errors import CODES, FAILURE_CODES, Code, Unavailable
 from tasks.queues import queues_of
 from web.api import Blueprint, Info, SecurityScheme, Tag
+from web.explanations import example, explanations
 from web.schemas import CheckOut, HealthOut, ReadyOut
 from web.services import Services, services
 
@@ -31,6 +36,22 @@ SECURITY: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key; `flask keys create` makes one."}
 }
 OPERATIONS = Tag(name="operations", description="For load balancers and monitors.")
+_CODE = re.compile(r"`([^`]+)`")
+PAYMENT_CODES = ("payment_declined", "payment_unavailable", "payment_action_timeout", "cancelled")
+GROUPS = {
+    400: "The request cannot be understood",
+    405: "The request cannot be understood",
+    413: "The request cannot be understood",
+    415: "The request cannot be understood",
+    422: "The request asks for what there is not",
+    401: "Who may, and who may not",
+    403: "Who may, and who may not",
+    404: "There is no such thing",
+    409: "Understood, but not as things stand",
+    412: "Understood, but not as things stand",
+    428: "Understood, but not as things stand",
+}
+"""What the list of problems says of the codes of a status; of any other: not now."""
 HEARTBEAT_SECONDS = 10
 OLDEST_SECONDS = 30
 
@@ -127,7 +148,23 @@ def docs_asset(name: str) -> Response:
 
 @pages.get("/problems/")
 def problem_index() -> str:
-    return render_template("problems.html", codes=CODES)
+    return render_template("problems.html", groups=[(name, _of(name)) for name in dict.fromkeys(map(_group, CODES))])
+
+
+def _marked(text: str) -> Markup:
+    """What stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just now
+
+
+def _of(group: str) -> list[tuple[str, Code]]:
+    return [(code, known) for code, known in CODES.items() if _group(code) == group]
+
+
+def _group(code: str) -> str:
+    if code in FAILURE_CODES and code in PAYMENT_CODES:
+        return "What can become of an accepted checkout"
+    told = explanations().get(code)
+    return GROUPS.get(told.status if told else 0, "Not now")
 
 
 @pages.get("/problems/<code>")
@@ -136,7 +173,20 @@ def problem_page(code: str) -> Response | str:
     known = CODES.get(code)
     if known is None:
         raise NotFound("There is no such problem.")
+    told = explanations().get(code)
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
         body = {"code": code, "title": known.title, "advice": known.advice, "retryable": known.retryable}
+        if told:
+            body |= {"status": told.status, "why": told.why, "example": example(code)}
         return Response(msgspec.json.encode(body), mimetype="application/json")
-    return render_template("problem.html", code=code, known=known)
+    return render_template(
+        "problem.html",
+        code=code,
+        known=known,
+        advice=_marked(known.advice),
+        told=told,
+        why=_marked(told.why) if told else "",
+        failure=code in FAILURE_CODES,
+        reason=HTTPStatus(told.status).phrase if told else "",
+        answer=json.dumps(example(code), indent=2, ensure_ascii=False) if told else "",
+    )

@@ -242,7 +242,11 @@ def order_page(order_id: str) -> Response:
         OrderPath(order_id=order_id)
     except ValidationError as error:
         raise NotFound("There is no such order.") from error
-    return _page("shop/order.html", order_id=order_id)
+    page = _page("shop/order.html", order_id=order_id)
+    if "token" in request.args:  # Whoever has the address can read the order: it stays out of caches and of referrers.
+        page.headers["Cache-Control"] = "no-store"
+        page.headers["Referrer-Policy"] = "no-referrer"
+    return page
 
 
 # ---------------------------------------------------------------- files

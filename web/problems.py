@@ -31,6 +31,7 @@ STATUS: dict[type[ShopError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.RateLimited: 429,
     errors.Unavailable: 503,
 }
 HTTP_CODES = {
@@ -87,6 +88,14 @@ def validation_faults(error: ValidationError, parameters: bool) -> list[Fault]:
     return faults
 
 
+def _later(answer: Response, error: ShopError) -> Response:
+    """An answer that says when to come back."""
+    answer.headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER_SECONDS))
+    if answer.status_code == 503:  # Our trouble, not the client's.
+        log.warning("request.unavailable", error=str(error), cause=repr(error.__cause__))
+    return answer
+
+
 def register_problems(app: Flask) -> None:
     """The one place that turns errors into HTTP. Routes never catch."""
 
@@ -96,11 +105,7 @@ def register_problems(app: Flask) -> None:
         answer = problem(error.code, status, str(error), error.faults, **error.extra)
         if status == 401:
             answer.headers["WWW-Authenticate"] = 'Bearer realm="Oncecart admin"'
-        if status == 503:
-            seconds = error.retry_after if isinstance(error, errors.Overloaded) else RETRY_AFTER_SECONDS
-            answer.headers["Retry-After"] = str(seconds)
-            log.warning("request.unavailable", error=str(error), cause=repr(error.__cause__))
-        return answer
+        return _later(answer, error) if status in (429, 503) else answer
 
     @app.errorhandler(HTTPException)
     def _framework(error: HTTPException) -> Response:

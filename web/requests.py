@@ -58,7 +58,7 @@ def register_requests(app: Flask) -> None:
             headers.add("Content-Security-Policy", PAGE_POLICY if response.mimetype == "text/html" else DATA_POLICY)
         if asked.is_secure and "strict-transport-security" not in present:
             headers.add("Strict-Transport-Security", "max-age=31536000")
-        if path.startswith(PRIVATE):
+        if path.startswith(PRIVATE) and "cache-control" not in present:
             headers["Cache-Control"] = "private, no-cache"
         if path.startswith("/api/admin"):
             headers["Cache-Control"] = "no-store"

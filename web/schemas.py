@@ -204,6 +204,12 @@ class OrdersQuery(Query):
     cursor: Cursor | None = None
 
 
+class OrderQuery(Query):
+    token: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9._-]+$")] | None = Field(
+        None, description="From the link of a mail: opens this one order to whoever has it, to be read."
+    )
+
+
 class PreferHeader(BaseModel):
     prefer: str | None = Field(None, alias="Prefer", description="`wait=N`: hold the answer up to N (25) seconds.")
 

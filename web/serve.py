@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from contextlib import suppress
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
+from redis import Redis
 
 from carts.connection import connect
-from shop.errors import BadSettings
+from carts.workers import WEB, Processes
+from shop.errors import BadSettings, Unavailable
 from tasks.processes import die_with_parent, fail, share_memory
 from web.log import GRANIAN, configure_logging
+from web.metrics import begin_shared_metrics
 from web.providers import check_providers
 from web.settings import Settings, read_rules, read_settings, secret_key
 from web.stores import check_redis
@@ -47,6 +52,7 @@ def serve(target: str = APPLICATION) -> None:
     try:
         settings = read_settings()
         check(settings)
+        begin_shared_metrics(settings)
     except BadSettings as error:
         fail(error)
     if os.environ.get("SUPERVISOR_ENABLED"):
@@ -72,6 +78,14 @@ def serve(target: str = APPLICATION) -> None:
         respawn_interval=0.5,
         workers_kill_timeout=STOP_SECONDS,
     ).serve()
+    with suppress(Unavailable), connect(settings.redis_url) as redis:
+        Processes(redis).all_left(WEB, socket.gethostname())
+
+
+def note_web_process(redis: Redis) -> None:
+    """Count this process among those that began; without Redis it is not counted."""
+    with suppress(Unavailable):
+        Processes(redis).began(WEB, f"{socket.gethostname()}:{os.getpid()}", time.time())
 
 
 def check(settings: Settings) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flask import current_app
 from redis import Redis
 
 from carts.connection import connect
+from carts.figures import Figures
 from carts.inbox import Inbox
 from carts.outcomes import Outcomes
 from carts.products import ProductCache
@@ -17,12 +18,13 @@ from carts.workers import Heartbeats
 from db.session import Database
 from shop.payments import Provider, Webhooks
 from shop.rules import Rules
+from tasks.order_tokens import OrderTokens
 from tasks.queues import PAYMENTS, Bell, checkout_queues, connect_queue, open_queue
 from web.catalogue import Catalogue
 from web.cursors import Cursors
 from web.providers import connect_providers, readers
 from web.sessions import Sessions
-from web.settings import Settings, read_rules, secret_key
+from web.settings import Settings, all_secrets, read_rules
 from web.stores import check_redis, now_ms
 
 
@@ -43,6 +45,10 @@ class Services:
     payments_bell: Bell
     sessions: Sessions
     cursors: Cursors
+    order_tokens: OrderTokens
+    figures: Figures
+    secrets: Sequence[str] = field(repr=False)
+    """Oldest first; the last one signs."""
     rules_fingerprint: str
     admin_api_key: str = ""
     providers: Mapping[str, Provider] = field(default_factory=dict)
@@ -82,6 +88,9 @@ def assemble(
         payments_bell=Bell(open_queue(PAYMENTS, queue_redis)),
         sessions=Sessions(secrets, settings.session_days),
         cursors=Cursors(secrets),
+        order_tokens=OrderTokens(secrets),
+        figures=Figures(redis),
+        secrets=tuple(secrets),
         rules_fingerprint=rules.fingerprint(),
         admin_api_key=settings.admin_api_key,
         providers=providers or {},
@@ -98,11 +107,10 @@ def connect_services(settings: Settings) -> Services:
     A Redis that is away is no reason not to start: the catalogue and past orders need none.
     """
     rules = read_rules(settings.shop_file)
-    key = secret_key(settings)
-    database = Database(settings.database_url, pool_size=16)
+    secrets = all_secrets(settings)
+    database = Database(settings.database_url, pool_size=16, mails=bool(settings.smtp_url))
     redis = connect(settings.redis_url)
     check_redis(settings, redis)
-    secrets = [*reversed(settings.secret_key_fallbacks), key]
     queue_redis = connect_queue(settings.redis_url)
     return assemble(
         settings, rules, redis, queue_redis, database, secrets, providers=connect_providers(settings, rules)

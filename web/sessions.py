@@ -73,7 +73,7 @@ def session_id() -> str:
     for token in (request.headers.get(HEADER), request.cookies.get(COOKIE)):
         known = known or (sessions.read(token) if token else None)
     if known is None:
-        g.session_id, g.session_fresh = secrets.token_hex(16), True
+        g.session_id, g.session_fresh, g.session_new = secrets.token_hex(16), True, True
     else:
         g.session_id, g.session_fresh = known[0], known[1] > RENEW_AFTER_SECONDS
     return str(g.session_id)

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
+from email.utils import parseaddr
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from carts.shards import MOST_SHARDS
 from shop.errors import BadSettings
+from shop.limits import parse_limit
 from shop.rules import Rules, parse
 
 ROOT = Path(__file__).resolve().parent.parent
+TRACER = "opentelemetry.exporter.otlp.proto.http"
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+_ADDRESS = re.compile(r'[^@\s<>()\[\],;:\\"]+@[A-Za-z0-9.-]+', re.ASCII)
 
 
 class Settings(BaseSettings):
@@ -43,6 +58,10 @@ class Settings(BaseSettings):
     order_url: str = Field(
         "/orders/{id}", description="Where a shopper goes on from the payment provider; `{id}` is the order's."
     )
+    smtp_url: str = Field(
+        "", description="`smtp://user:password@host:587` or `smtps://…`; unset: shoppers get no mail."
+    )
+    mail_from: str = Field("", validate_default=True, description="Who mail is from: `Our shop <orders@shop.example>`.")
     stripe_secret_key: str = Field(
         "", description='Stripe\'s secret key, for payment methods with `provider = "stripe"`.'
     )
@@ -64,6 +83,22 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[int, Field(ge=0, le=5)] = Field(
         0, description="Reverse proxies in front whose `X-Forwarded-*` headers to believe."
+    )
+    rate_limit_checkout: str = Field(
+        "30/minute", description="Checkouts of one session, such as `5/second` or `1000/hour`; `off`: any number."
+    )
+    rate_limit_quote: str = Field("120/minute", description="Quotes of one session.")
+    rate_limit_orders: str = Field("600/minute", description="Looks of one session at its orders, and cancels.")
+    rate_limit_sessions: str = Field("600/minute", description="New sessions that begin a cart, from one address.")
+    rate_limit_address: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        20, description="One client address may do what so many sessions may; `0`: it is not counted."
+    )
+    metrics_token: str = Field(
+        "", description="The bearer token that `/metrics` asks for; unset: it answers on this machine only."
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        description="Where traces go (OTLP over HTTP), such as `http://localhost:4318`; needs `requirements-otel.txt`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
 
@@ -89,6 +124,16 @@ class Settings(BaseSettings):
             raise ValueError("write the address shoppers use, such as https://shop.example")
         return value
 
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query):
+            raise ValueError("write the address of a collector, such as http://localhost:4318")
+        if value and not is_installed(TRACER):
+            raise ValueError("OpenTelemetry is not installed: pip install -r requirements-otel.txt")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: str) -> str:
@@ -98,12 +143,36 @@ class Settings(BaseSettings):
         parts.port  # noqa: B018 - reading it raises ValueError if it is none
         return value
 
-    @field_validator("admin_api_key", "secret_key", "secret_key_fallbacks")
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            raise ValueError("write smtp://user:password@host:587 or smtps://user:password@host")
+        parts.port  # noqa: B018 - reading it raises ValueError if it is none
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str, info: ValidationInfo) -> str:
+        if value and (not value.isprintable() or not _ADDRESS.fullmatch(parseaddr(value)[1])):
+            raise ValueError("write an address, such as Our shop <orders@shop.example>")
+        if not value and info.data.get("smtp_url"):
+            raise ValueError("with SMTP_URL the shop sends mail: say who it is from")
+        return value
+
+    @field_validator("admin_api_key", "metrics_token", "secret_key", "secret_key_fallbacks")
     @classmethod
     def _long_enough(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for key in (value,) if isinstance(value, str) else value:
             if key and len(key) < 16:
                 raise ValueError("use at least 16 characters")
+        return value
+
+    @field_validator("rate_limit_checkout", "rate_limit_quote", "rate_limit_orders", "rate_limit_sessions")
+    @classmethod
+    def _limit(cls, value: str) -> str:
+        parse_limit(value)
         return value
 
     @model_validator(mode="after")
@@ -171,6 +240,11 @@ def secret_key(settings: Settings) -> str:
     if len(key) < 16:
         raise BadSettings(f"SECRET_KEY: {path} is too short; delete it for a new one, or set SECRET_KEY")
     return key
+
+
+def all_secrets(settings: Settings) -> list[str]:
+    """Every key that is believed, oldest first; the last one signs."""
+    return [*reversed(settings.secret_key_fallbacks), secret_key(settings)]
 
 
 def _sync(path: Path) -> None:

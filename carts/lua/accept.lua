@@ -3,7 +3,7 @@
 --       9 nearly full
 -- ARGV: 1 order id  2 fingerprint ('' without a key)  3 snapshot  4 session id
 --       5 id of the cart that was priced  6 its version  7 idempotency lifetime (s)  8 doorbell (ms)
---       9 how long the oldest in the inbox may have waited (s)
+--       9 how long the oldest in the inbox may have waited (s)  10 the request's traceparent, if it is traced
 -- Answers {'ACCEPTED', order id, accepted at (ms), ring}  ring: '1' when the doorbell was not ringing
 --         {'REPLAY' | 'MISMATCH', order id of the first request with this key}
 --         {'EMPTY', order id the last cart went into, or ''}
@@ -44,6 +44,9 @@ local now = t[1] .. string.format('%03d', math.floor(t[2] / 1000))
 local seconds = t[1] .. '.' .. string.format('%06d', t[2])
 -- The snapshot first: a full server refuses a script's first write or none (and would let RENAME through).
 redis.call('HSET', KEYS[3], 'snapshot', ARGV[3], 'session_id', ARGV[4], 'accepted_at', now)
+if ARGV[10] then
+  redis.call('HSET', KEYS[3], 'traceparent', ARGV[10])
+end
 redis.call('RENAME', KEYS[1], KEYS[4])
 redis.call('PERSIST', KEYS[4])
 redis.call('ZADD', KEYS[5], seconds, ARGV[1])

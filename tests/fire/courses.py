@@ -64,6 +64,8 @@ class Purchase:
         assert order["status"] == self.expected, f"the order is {order['status']}, not {self.expected}"
         row = self.ground.row(self.order_id)
         self._verify_money(row)
+        told = f"the merchant to be told that order {self.order_id} is {row.status}"
+        eventually(lambda: self.ground.was_told(self.order_id, row.status), RECOVERY_SECONDS, told)
         given_back = row.status == "failed" or (row.status == "cancelled" and row.number is None)
         units = sum(item["quantity"] for item in order["items"])
         cart = patiently(self.shopper.cart, 200).body

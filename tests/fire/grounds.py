@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from tests.fire.client import Log, LoggingShopper
 from tests.fire.evidence import unfinished
 from tests.processes import Answer, RunningShop, Shopper
 from tests.servers import until
+from tests.tasks.receivers import Receiver, receiver
 
 T = TypeVar("T")
 ADMIN_KEY = "the-key-of-the-crash-matrix"
@@ -60,6 +61,9 @@ class Ground:
     shop: RunningShop = field(init=False)
     database: Database = field(init=False)
     log: Log = field(init=False)
+    taker: Receiver = field(init=False)
+    """The merchant's endpoint: it is to be told of every order's end."""
+    _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +89,10 @@ class Ground:
         return f"unix://{self.folder}/var/valkey/valkey.sock"
 
     def open(self) -> None:
+        self.taker = self._open.enter_context(receiver())
         self._start()
+        made = self.merchant("POST", "/webhooks", {"url": self.taker.url})
+        assert made.status == 201, made.body
         self.database = Database(self.database_url, pool_size=1)
         with self.database.writing() as session:
             row = session.get_one(ProductRow, PRODUCT)
@@ -109,6 +116,7 @@ class Ground:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.log.close()
+        self._open.close()
         if hasattr(self, "database"):  # It was opened.
             self.database.close()
 
@@ -248,6 +256,12 @@ class Ground:
         with self.database.reading() as session:
             row = session.get(OrderRow, order_id)
             return (row.status, row.payment_status) if row else ("", "")
+
+    def was_told(self, order_id: str, event: str) -> bool:
+        """Whether the merchant's endpoint was told that of an order, however often, under one id."""
+        ids = {post.id for post in [*self.taker.got] if post.id.startswith(f"{order_id}_{event}_")}
+        assert len(ids) <= 1, f"{event} of order {order_id} was told as {ids}"
+        return bool(ids)
 
     def account(self, order_id: str) -> Account | None:
         with closing(Sandbox(self.folder / "var" / "sandbox.db")) as sandbox:

@@ -24,6 +24,7 @@ NOT_OPEN = "it is paid before anybody can cancel it, so its cart is not given ba
 NOT_WAITING = "its payment is over with its first call: nobody waits to be poked"
 LONG = "only a run of 30 seconds leaves while more is due; tests/tasks/test_long_runs.py brings it there"
 UNWRITABLE = "only an answer that SQL does not take comes here; tests/tasks/test_long_runs.py makes one"
+OLD = "only what is a month old is tidied away; tests/tasks/test_notices.py dies there"
 NO_LOG = "PostgreSQL has no write-ahead log of ours to fold"
 
 
@@ -79,6 +80,9 @@ COURSES: dict[str, tuple[str, dict[str, str]]] = {
     "pay.left": ("checkout", _all(LONG)),
     "pay.setting_aside": ("checkout", _all(UNWRITABLE)),
     "pay.set_aside": ("checkout", _all(UNWRITABLE)),
+    "notices.": ("checkout", {}),
+    "notices.tidying": ("checkout", _all(OLD)),
+    "notices.tidied": ("checkout", _all(OLD)),
     "upkeep.": ("upkeep", {}),
     "upkeep.due": ("unheard", {}),
     "upkeep.ringing": ("unheard", {}),

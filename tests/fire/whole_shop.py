@@ -64,7 +64,7 @@ from tests.fire.truth import (
     ends,
     money,
 )
-from tests.harness import ADDRESS, Client, Clock, Shop
+from tests.harness import ADDRESS, UNLIMITED, Client, Clock, Shop
 from tests.tasks.crashes import Killed, Nth, die
 from web.sessions import HEADER
 from web.settings import ROOT, Settings
@@ -182,7 +182,7 @@ class WholeShop(RuleBasedStateMachine):
     def start(self) -> None:
         """New processes on the same stores."""
         pay_job._breakers.clear()
-        config = Settings(_env_file=None, var_dir=self.folder, web_threads=8, admin_api_key=ADMIN_KEY)
+        config = Settings(_env_file=None, var_dir=self.folder, web_threads=8, admin_api_key=ADMIN_KEY, **UNLIMITED)
         self.shop = Shop(self.rules, self.redis, self.queue_redis, self.database, self.clock, config)
         self.clients = {who: self.shop.shopper() for who in SHOPPERS}
         for who, client in self.clients.items():

@@ -61,6 +61,7 @@ def test_only_what_may_pass_by_itself_is_worth_repeating() -> None:
         "overloaded",
         "payment_action_timeout",
         "payment_unavailable",
+        "rate_limited",
         "service_unavailable",
     ]
 

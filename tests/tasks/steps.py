@@ -32,6 +32,8 @@ WRITERS: dict[str, frozenset[str]] = {
     "database": frozenset({"writing", "checkpoint"}),
     "provider": frozenset({"authorize", "capture", "void", "refund", "look_up"}),
     "sandbox": frozenset({"act"}),
+    "hooks": frozenset({"send"}),
+    "mail": frozenset({"send"}),
 }
 """What of an object changes something beyond this process, by the name that it goes by everywhere."""
 READERS: dict[str, frozenset[str]] = {

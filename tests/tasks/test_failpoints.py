@@ -27,9 +27,11 @@ for n in range(1, 4):
 """
 CATALOGUE = "the merchant's catalogue is one transaction; the cache that is told after it is stale for seconds at most"
 BY_HAND = "a person runs it, sees whether it ended, and may run it again"
+MERCHANT = "one transaction is the whole step, and the merchant sees whether it happened"
 CART = "one script is the whole step: it happened or it did not, and the shopper sees which"
 WITHOUT = {
     "tasks/pay.py _call": "pay.asking and pay.asked stand around it, in _ask",
+    "tasks/notices.py _tell": "notices.sending and notices.sent stand around it, in _deliver",
     "tasks/queues.py ring": "whoever rings has a place before it and one after",
     "tasks/upkeep.py _adopt": "a script a shard is the whole step, and the next round goes on",
     "tasks/audit.py reconcile": BY_HAND,
@@ -48,6 +50,13 @@ WITHOUT = {
     "web/admin/catalogue.py delete_category": CATALOGUE,
     "web/admin/stock.py change_stock": CATALOGUE,
     "web/admin/orders.py return_order": CATALOGUE,
+    "web/outgoing.py add": MERCHANT,
+    "web/outgoing.py change": MERCHANT,
+    "web/outgoing.py rotate": MERCHANT,
+    "web/outgoing.py remove": MERCHANT,
+    "web/outgoing.py test": MERCHANT,
+    "web/outgoing.py redeliver": MERCHANT,
+    "web/outgoing.py redeliver_failed": MERCHANT,
     "web/resolving.py retry": BY_HAND,
     "web/resolving.py resolve": BY_HAND,
     "web/resolving.py _tell": "what it misses the worker tells later, as it does after cancel.committed",

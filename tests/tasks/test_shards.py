@@ -18,7 +18,7 @@ from tasks import audit, checkout, runtime
 from tasks.checkout import settle
 from tasks.queues import checkout_queues
 from tasks.upkeep import Upkeep
-from tests.harness import SECRETS, Client, Shop
+from tests.harness import SECRETS, UNLIMITED, Client, Shop
 from tests.tasks.helpers import cart_of, numbers, timeline
 from web.services import assemble
 from web.settings import Settings
@@ -26,7 +26,7 @@ from web.settings import Settings
 
 @pytest.fixture(params=[1, 4], ids=["one", "four"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, var_dir=tmp_path, web_threads=8, settle_shards=request.param)
+    return Settings(_env_file=None, var_dir=tmp_path, web_threads=8, settle_shards=request.param, **UNLIMITED)
 
 
 of_four = pytest.mark.parametrize("settings", [4], indirect=True)

@@ -11,7 +11,7 @@ import pytest
 
 from db.session import Database
 from shop.rules import Rules
-from tests.harness import Client, Clock, Shop
+from tests.harness import UNLIMITED, Client, Clock, Shop
 from web.settings import Settings
 
 
@@ -26,5 +26,5 @@ def lasting_shop(rules: Rules, sqlite_template: Path, tmp_path_factory: pytest.T
     database = Database(f"sqlite:///{shutil.copy(sqlite_template, folder / 'shop.db')}")
     server = fakeredis.FakeServer()
     pair = fakeredis.FakeRedis(server=server, decode_responses=True), fakeredis.FakeRedis(server=server)
-    yield Shop(rules, *pair, database, Clock(), Settings(_env_file=None, var_dir=folder, web_threads=8))
+    yield Shop(rules, *pair, database, Clock(), Settings(_env_file=None, var_dir=folder, web_threads=8, **UNLIMITED))
     database.close()

@@ -554,8 +554,8 @@ def test_an_accepted_checkout_is_a_202_even_if_nobody_can_say_more(
 ) -> None:
     accept = shop.services.inbox.accept
 
-    def accept_last(checkout: Any) -> Any:
-        answer = accept(checkout)
+    def accept_last(*given: Any) -> Any:
+        answer = accept(*given)
         take_redis_away(shop.redis)
         return answer
 

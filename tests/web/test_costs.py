@@ -23,6 +23,7 @@ from carts.shards import CHECKOUT
 from tasks.checkout import settle
 from tests.harness import CHECKOUT_BODY, Shop
 from web.sessions import HEADER
+from web.settings import Settings
 
 DEARER = 1.2
 COSTS = {"add": 4.8, "checkout": 6.7, "order": 3.7, "cart": 4.1}
@@ -82,6 +83,13 @@ def bare() -> int:
     ask = asked(app, "GET", "/")
     ask()
     return counted(ask)["all"]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With the limits of a real shop: each request is counted."""
+    names = [name for name in Settings.model_fields if name.startswith("rate_limit_")]
+    return settings.model_copy(update={name: Settings.model_fields[name].default for name in names})
 
 
 @pytest.fixture

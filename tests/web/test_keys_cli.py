@@ -78,7 +78,7 @@ def test_a_scope_that_there_is_not_is_refused(shop: Shop, scope: str) -> None:
     result = flask_keys(shop, "create", "Ada", "--scope", scope)
 
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {scope!r}: the scopes there are: catalogue, stock, orders\n"
+    assert result.stderr == f"Error: {scope!r}: the scopes there are: catalogue, stock, orders, webhooks\n"
     assert rows(shop) == []
 
 

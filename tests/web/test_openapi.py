@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from markupsafe import escape
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from shop.errors import CODES
 from tests.harness import Client, Shop
 from tests.web.answers import ok, problem
+from web.explanations import example, explanations
 
 UNDOCUMENTED = {"/api/openapi.json", "/api/docs", "/api/docs/assets/<path:name>"}
 
@@ -95,7 +97,12 @@ def test_every_code_is_explained_to_people_and_programs(shop: Shop, shopper: Cli
         "title": CODES[code].title,
         "advice": CODES[code].advice,
         "retryable": CODES[code].retryable,
+        "status": explanations()[code].status,
+        "why": explanations()[code].why,
+        "example": example(code),
     }
+    for told in (data["why"], data["advice"], "application/problem+json", f"HTTP/1.1 {data['status']}"):
+        assert escape(told.replace("`", "")) in re.sub("</?code>", "", page.text)
 
 
 def test_the_list_of_problems_links_each(shop: Shop, shopper: Client) -> None:

@@ -182,6 +182,8 @@ def test_a_listed_origin_may_use_the_api_with_its_session(elsewhere: Client, pat
         "Idempotent-Replayed",
         "Location",
         "Preference-Applied",
+        "RateLimit",
+        "RateLimit-Policy",
         "Retry-After",
         "X-Request-Id",
         "X-Session-Token",

@@ -57,11 +57,23 @@ def test_without_any_setting_the_shop_keeps_everything_in_var(tmp_path: Path) ->
         ("REDIS_URL", "redis://localhost:99999"),
         ("SECRET_KEY", "short"),
         ("SECRET_KEY_FALLBACKS", "long-enough-to-be-good,short"),
+        ("RATE_LIMIT_CHECKOUT", "many"),
+        ("RATE_LIMIT_QUOTE", "0/minute"),
+        ("RATE_LIMIT_ORDERS", "30/fortnight"),
+        ("RATE_LIMIT_SESSIONS", "30"),
+        ("RATE_LIMIT_ADDRESS", "-1"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "https://shop.example/"),
         ("CORS_ORIGINS", "https://shop.example/path"),
         ("CORS_ORIGINS", "shop.example"),
         ("CORS_ORIGINS", "https://good.example,ftp://bad.example"),
+        ("SMTP_URL", "mail.example:587"),
+        ("SMTP_URL", "http://mail.example"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://mail.example:port"),
+        ("MAIL_FROM", "Our shop"),
+        ("MAIL_FROM", "orders@shop@example"),
+        ("MAIL_FROM", "Shop <orders@shop.example>\nBcc: all@shop.example"),
         ("SESSION_DAYS", "0"),
         ("SESSION_DAYS", "401"),
         ("WEB_WORKERS", "0"),
@@ -81,6 +93,16 @@ def test_a_bad_setting_is_named_in_one_line(name: str, value: str, monkeypatch: 
 
 def test_a_secret_that_is_refused_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "swordfish" not in refused("SECRET_KEY", "swordfish", monkeypatch)
+
+
+def test_who_sends_mail_says_who_it_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_URL", "smtps://me:pass%40word@mail.example")
+    with pytest.raises(BadSettings, match=r"^MAIL_FROM: with SMTP_URL the shop sends mail: say who it is from$"):
+        read_settings()
+
+    monkeypatch.setenv("MAIL_FROM", "Our shop <orders@shop.example>")
+
+    assert read_settings().smtp_url == "smtps://me:pass%40word@mail.example"
 
 
 def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:

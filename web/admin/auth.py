@@ -6,17 +6,14 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from db import api_keys
 from shop.errors import Forbidden, Unauthenticated
-from web.admin import keys
-from web.admin.keys import ALL_SCOPES, Caller
+from web.admin.keys import Caller
+from web.admin.logins import caller_by_cookie, logins
 from web.api import Blueprint, Tag
-from web.services import Services
 
 PREFIX: Final = "/api/admin"
 MOST_BODY_BYTES: Final = 4 * 1024 * 1024
 """What somebody with a key may send: a thousand products."""
-_NOBODY_HASH = keys.hash_of("")
 
 catalogue = Blueprint(
     "admin_catalogue", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="admin: catalogue")], abp_security=[{"key": []}]
@@ -27,7 +24,10 @@ stock = Blueprint(
 orders = Blueprint(
     "admin_orders", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="admin: orders")], abp_security=[{"key": []}]
 )
-SCOPE_OF: Final = {catalogue: "catalogue", stock: "stock", orders: "orders"}
+webhooks = Blueprint(
+    "admin_webhooks", __name__, url_prefix=PREFIX, abp_tags=[Tag(name="admin: webhooks")], abp_security=[{"key": []}]
+)
+SCOPE_OF: Final = {catalogue: "catalogue", stock: "stock", orders: "orders", webhooks: "webhooks"}
 """The scope that a blueprint's routes need; a route under /api/admin that is in none of them is closed to all."""
 _SCOPES: Final = {blueprint.name: scope for blueprint, scope in SCOPE_OF.items()}
 
@@ -40,8 +40,7 @@ def register_guard(app: Flask) -> None:
         if request.method == "OPTIONS":
             # A browser asks without the key whether it may send one: the same answer for every address.
             return Response(status=204)
-        services: Services = app.extensions["oncecart"]
-        caller = _caller(services)
+        caller = _caller()
         if caller is None:
             raise Unauthenticated("This needs a valid API key.")
         g.caller = caller
@@ -58,22 +57,16 @@ def _guarded(path: str) -> bool:
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
-def _caller(services: Services) -> Caller | None:
-    """Whose key this request brings, if it is good. Raises Unavailable."""
+def _caller() -> Caller | None:
+    """Whose key this request brings, or which login to the ops page, if it is good. Raises Unavailable."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     text = text.strip()
+    if not scheme:
+        return caller_by_cookie()
     if scheme.lower() != "bearer" or not text:
         return None
-    if services.admin_api_key and keys.same(text, services.admin_api_key):
-        return Caller(keys.FROM_SETTINGS, ALL_SCOPES)
-    parts = keys.take_apart(text)
-    if parts is None:
-        return None
-    with services.database.reading() as session:
-        row = api_keys.get(session, parts[0])
-    # An unknown id costs the same comparison as a known one.
-    good = keys.same(keys.hash_of(parts[1]), row.hash if row else _NOBODY_HASH)
-    return Caller(row.name, frozenset(row.scopes)) if row and good else None
+    found = logins().caller(text)
+    return found[1] if found else None
 
 
 def actor() -> str:

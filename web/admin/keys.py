@@ -8,7 +8,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
-SCOPES = ("catalogue", "stock", "orders")
+SCOPES = ("catalogue", "stock", "orders", "webhooks")
 ALL_SCOPES = frozenset(SCOPES)
 FROM_SETTINGS = "ADMIN_API_KEY"
 """What the key of the settings is called where it says who did something."""

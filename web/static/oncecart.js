@@ -270,9 +270,12 @@ export class Oncecart {
 
   // ---------------------------------------------------------------- orders
 
-  /** @param {string} id @returns {Promise<Order>} */
-  order(id) {
-    return this.#ask("GET", `/api/orders/${id}`, { again: true });
+  /**
+   * An order of this session's, or of anybody's with the `token` of the link in their mail.
+   * @param {string} id @param {{token?: string | null}} [options] @returns {Promise<Order>}
+   */
+  order(id, { token } = {}) {
+    return this.#ask("GET", orderPath(id, token), { again: true });
   }
 
   /** The session's orders, newest first. @param {string | null} [cursor] */
@@ -291,10 +294,10 @@ export class Oncecart {
    * the shop (`Prefer: wait`), so this asks seldom and learns at once; through lost connections it goes on.
    * @param {string} id
    * @param {(order: Order) => void} callback
-   * @param {{signal?: AbortSignal}} [options]
+   * @param {{signal?: AbortSignal, token?: string | null}} [options]
    * @returns {Promise<Order>} the terminal order
    */
-  async follow(id, callback, { signal } = {}) {
+  async follow(id, callback, { signal, token } = {}) {
     let etag = "";
     let wait = WAIT_SECONDS;
     for (let tries = 0; ;) {
@@ -302,7 +305,7 @@ export class Oncecart {
       /** @type {Record<string, string>} */
       const headers = etag ? { Prefer: `wait=${wait}`, "If-None-Match": etag } : {};
       try {
-        const answer = await this.#fetch("GET", `/api/orders/${id}`, { headers, signal });
+        const answer = await this.#fetch("GET", orderPath(id, token), { headers, signal });
         tries = 0;
         etag = answer.headers.get("ETag") || etag;
         if (answer.status !== 304) {
@@ -409,6 +412,11 @@ function asProblem(text, status) {
     detail: `The shop answered ${status}.`,
     retryable,
   };
+}
+
+/** @param {string} id @param {string | null} [token] */
+function orderPath(id, token) {
+  return `/api/orders/${id}${token ? `?token=${encodeURIComponent(token)}` : ""}`;
 }
 
 /** @param {string | null} header */

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import expect
 
+from tests.e2e.browser.operator import Operator
 from tests.e2e.browser.visitor import Merchant, Visitor
 
 SCROLL_DOWN_AND_UP = """async () => {
@@ -89,3 +90,32 @@ def _orders(visitor: Visitor, merchant: Merchant) -> Iterator[str]:
     yield "order-paying"
     visitor.history()
     yield "orders"
+
+
+def ops_tour(operator: Operator, merchant: Merchant) -> Iterator[str]:
+    """The same of the ops page, in a shop that has sold something."""
+    page = operator.page
+    merchant.stock("sea-salt", 2)
+    page.goto("/ops")
+    expect(page.get_by_label("API key")).to_be_visible()
+    yield "ops-login"
+    operator.logs_in()
+    operator.sees_figures()
+    yield "ops"
+    operator.opens("Orders")
+    expect(page.locator(".row-link").first).to_be_visible()
+    yield "ops-orders"
+    page.locator(".row-link").first.click()
+    expect(page.locator(".timeline li").first).to_be_visible()
+    yield "ops-order"
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    yield "ops-cancel"
+    page.get_by_role("button", name="Keep the order").click()
+    operator.opens("Stock")
+    expect(page.get_by_role("button", name="Receive").first).to_be_visible()
+    page.evaluate(SCROLL_DOWN_AND_UP)
+    yield "ops-stock"
+    operator.opens("Payments")
+    expect(page.get_by_text("Nothing stands for you")).to_be_visible()
+    yield "ops-payments"

@@ -10,6 +10,8 @@ const title = page.querySelector("[data-title]");
 const lead = page.querySelector("[data-lead]");
 const call = page.querySelector("[data-call]");
 const ask = page.querySelector("[data-ask]");
+const inLink = new URLSearchParams(location.search).get("token");
+let token = null; // Of the link in a mail, where this browser is not the one that ordered.
 let told = "";
 let following = null;
 
@@ -18,8 +20,12 @@ async function follow() {
   following?.abort();
   following = new AbortController();
   try {
-    await seeTheMoneyTaken(await shop.follow(id, show, following));
+    await seeTheMoneyTaken(await shop.follow(id, show, { signal: following.signal, token }));
   } catch (problem) {
+    if (problem.status === 404 && inLink && !token) {
+      token = inLink;
+      return follow();
+    }
     if (problem.code) fail(problem);
   }
 }
@@ -29,7 +35,7 @@ async function seeTheMoneyTaken(order) {
   for (const seconds of [1, 3, 9]) {
     if (order.status !== "confirmed" || order.payment_status !== "authorized") return;
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    order = await shop.order(id);
+    order = await shop.order(id, { token });
     show(order);
   }
 }
@@ -252,7 +258,7 @@ function place(name, address) {
 }
 
 const canCancel = (order) =>
-  !["failed", "cancelled"].includes(order.status) && order.fulfillment_status === "unfulfilled";
+  !token && !["failed", "cancelled"].includes(order.status) && order.fulfillment_status === "unfulfilled";
 
 // ---------------------------------------------------------------- cancelling
 

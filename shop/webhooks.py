@@ -1,0 +1,66 @@
+"""Webhooks as Standard Webhooks has them: the signature, the secret, and the addresses they may go to.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "whsec_"
+LONGEST_URL: Final = 2000
+_PRINTABLE = re.compile(r"[!-~]+")
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+
+
+def as_secret(random: bytes) -> str:
+    """A secret as the receiver is given it, made of at least 24 random bytes."""
+    return PREFIX + b64encode(random).decode()
+
+
+def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
+    """The value of `webhook-signature`: one signature for each secret. `timestamp` is in seconds."""
+    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
+    macs = (hmac.digest(b64decode(secret.removeprefix(PREFIX)), signed, hashlib.sha256) for secret in secrets)
+    return " ".join(f"v1,{b64encode(mac).decode()}" for mac in macs)
+
+
+def wrong_url(url: str) -> str | None:
+    """Why webhooks may not go to an address; None when they may.
+
+    What they say of orders is not for everybody on the way: without https only to this machine, to a private address
+    or to a name without a dot, as containers have. A link-local one is never a shop's: that is where clouds keep keys.
+    """
+    if len(url) > LONGEST_URL or not _PRINTABLE.fullmatch(url):
+        return f"write at most {LONGEST_URL} printable ASCII characters, without blanks"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "this is no URL"
+    if parts.scheme not in ("https", "http") or not host:
+        return "write a URL that begins with https://"
+    if "@" in parts.netloc:
+        return "leave user and password out: the signature says who it is from"
+    if parts.fragment:
+        return "leave out what stands behind the #: nobody is sent that"
+    return _wrong_host(host, parts.scheme == "https")
+
+
+def _wrong_host(host: str, is_secret: bool) -> str | None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        is_near = host == "localhost" or host.endswith(".localhost") or _NAME.fullmatch(host) is not None
+    else:
+        if address.is_link_local or address.is_multicast or address.is_unspecified:
+            return "this address is no server of yours"
+        is_near = address.is_private
+    return None if is_secret or is_near else "use https: http is for this machine and private addresses only"
