@@ -463,9 +463,11 @@ class WholeShop(RuleBasedStateMachine):
             order.status == "confirmed" and order.parcels == "unfulfilled" and not by_hand
         )
         if dies and may and by != "another shopper":
+            if by == "the merchant":
+                dies = "change.writing" if dies == "cancel.writing" else "change.committed"
             with self.death_at(dies):
                 self.ask(client, "POST", path, json={})
-            if dies != "cancel.writing":
+            if not dies.endswith(".writing"):
                 self.is_cancelled(order)
             return
 
