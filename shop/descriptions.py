@@ -15,6 +15,9 @@ _BLANK_LINES = re.compile(r"\s*\n\s*")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What no text of a product may hold; HTML can spell it as `&#127;`."""
 
+_FIRST_LINES = re.compile(r"(<pre\b[^>]*>)\n+")
+"""Reading drops the first line break of `<pre>`, writing does not bring it back."""
+
 
 def sanitize(source: str) -> str:
     """HTML without anything that could run, load or restyle; doing it twice changes nothing (nh3's defaults)."""
@@ -22,7 +25,7 @@ def sanitize(source: str) -> str:
     if _UNPRINTABLE.search(clean):
         # Taken out, and looked at again: what stood around it may mean something else together.
         clean = nh3.clean(_UNPRINTABLE.sub("", clean)).strip()
-    return clean
+    return _FIRST_LINES.sub(r"\1", clean)
 
 
 def plain_text(source: str) -> str:

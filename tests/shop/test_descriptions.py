@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shop.descriptions import plain_text, sanitize
@@ -60,6 +60,8 @@ soup = st.one_of(st.lists(_pieces, max_size=15).map("".join), st.text(max_size=6
 
 
 @given(soup)
+@example("<pre>\n\n")
+@example("<pre title=x>\n\n\n text\n</pre>")
 def test_sanitizing_twice_changes_nothing(source: str) -> None:
     once = sanitize(source)
 
