@@ -1,20 +1,24 @@
 """What the idle shop weighs: `python -m bench.memory`.
 
 The proportional set size (PSS, pages that processes share counted once) of every process of a shop as `make run`
-starts it, some seconds after it has answered its first shopper. Linux only.
+starts it on a fresh machine, with requirements.txt and nothing else installed (some libraries import whatever they
+find), once it has taken an order. Another shop of the same environment would share pages with it. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
+import venv
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
 
 from tests.processes import RunningShop, running
+from web.settings import ROOT
 
 MOST_MB = 250
 COUNTED = ("web", "worker", "valkey")
@@ -28,17 +32,37 @@ def megabytes(shop: RunningShop) -> dict[str, float]:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    with TemporaryDirectory(prefix="oc") as folder, running(RunningShop(Path(folder) / "var")) as shop:
+def fresh_environment(folder: Path) -> Path:
+    """The Python of a new virtual environment that has what a shop needs, and no more."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    requirements = ["-r", str(ROOT / "requirements.txt")]
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements], check=True
+    )
+    return python
+
+
+def weigh(prepared: RunningShop) -> dict[str, float]:
+    """What a shop weighs once it has taken an order."""
+    with running(prepared) as shop:
         shopper = shop.shopper()
         shopper.add("beech-spoon")
         order = shopper.check_out(Prefer="wait=10").body
         if order["status"] != "confirmed":
             raise SystemExit(f"the first order is {order['status']}")
-        found = megabytes(shop)
+        return megabytes(shop)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--python", type=Path, help="of an environment that is there; unset: a new one is made")
+    given = parser.parse_args()
+    with TemporaryDirectory(prefix="oc") as name:
+        folder = Path(name)
+        python = given.python or fresh_environment(folder / "venv")
+        found = weigh(RunningShop(folder / "var", command=[str(python), "-m", "web.start"]))
     weight = round(sum(found[role] for role in COUNTED), 1)
     report = {"idle_mb": weight, "budget_mb": MOST_MB, "by_role": found, "passed": weight <= MOST_MB}
     print(json.dumps(report))
