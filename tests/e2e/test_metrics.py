@@ -21,8 +21,16 @@ SAMPLE = re.compile(r"^(oncecart_\w+)(\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 def figures(shop: RunningShop) -> dict[str, float]:
-    with urllib.request.urlopen(f"{shop.address}/metrics", timeout=20) as answer:
-        text = answer.read().decode()
+    """What /metrics says; asked again when the process that was asked has just been killed."""
+    return until(lambda: figures_told(shop), what="/metrics to answer")
+
+
+def figures_told(shop: RunningShop) -> dict[str, float]:
+    try:
+        with urllib.request.urlopen(f"{shop.address}/metrics", timeout=20) as answer:
+            text = answer.read().decode()
+    except ConnectionError:
+        return {}
     return {f"{name}{labels}": float(value) for name, labels, value in SAMPLE.findall(text)}
 
 
