@@ -14,18 +14,19 @@ _INSTANT = re.compile(
 FORMS = "a date (2026-11-22, that day in UTC) or an instant with its offset (2026-11-22T21:30:00Z)"
 
 
-def from_instant(text: str) -> int:
+def from_instant(text: object) -> int:
     """The first ms that is meant: a date's first, or the instant itself. Raises ValueError."""
     return _read(text, 0)
 
 
-def below_instant(text: str) -> int:
+def below_instant(text: object) -> int:
     """The first ms after what is meant: after a date's last, or the instant itself. Raises ValueError."""
     return _read(text, _DAY_MS)
 
 
-def _read(text: str, day_ms: int) -> int:
-    if not _DATE.fullmatch(text) and not _INSTANT.fullmatch(text):
+def _read(text: object, day_ms: int) -> int:
+    # Of a JSON body it may be anything.
+    if not isinstance(text, str) or not (_DATE.fullmatch(text) or _INSTANT.fullmatch(text)):
         raise ValueError(f"write {FORMS}")
     try:
         read = datetime.fromisoformat(text)

@@ -279,6 +279,14 @@ def test_what_has_nobody_to_go_to_is_not_sent_again(shop: Shop, merchant: Client
         assert (answer.status_code, answer.get_json()["code"]) == (404, "notice_not_found")
 
 
+@pytest.mark.parametrize("since", [None, True, 1, 1.5, [], {}, "yesterday"])
+def test_a_time_that_is_none_is_refused(merchant: Client, since: Any) -> None:
+    answer = merchant.post(f"{NOTICES}/redeliver", json={"since": since})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "validation_failed")
+    assert answer.get_json()["errors"][0]["pointer"] == "/since"
+
+
 def test_every_event_has_words_for_the_merchant() -> None:
     assert all(name.startswith("order.") and words.endswith((".", "why.")) for name, words in EVENTS.items())
 
