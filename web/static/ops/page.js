@@ -1,4 +1,8 @@
-// What the ops pages share: asking the server, amounts and times, making elements, and asking a person first.
+// What the ops pages share: asking the server, amounts and times, and asking a person first.
+
+import { announce, h } from "../elements.js";
+
+export { announce, h };
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
 const token = meta("ops-token");
@@ -105,32 +109,8 @@ export const badge = (state, name = plain(state)) => h("span.badge", { "data-ton
 
 // ---------------------------------------------------------------- elements
 
-/**
- * An element: `h("a.quiet", { href: "/" }, "Home")`. Functions become listeners, true and false come and go.
- * @param {string} kind tag and classes
- * @param {Record<string, any>} [attributes]
- * @param {...any} children nodes or texts; null and false are left out
- */
-export function h(kind, attributes = {}, ...children) {
-  const [tag, ...classes] = kind.split(".");
-  const element = document.createElement(tag);
-  if (classes.length) element.className = classes.join(" ");
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value != null) element.setAttribute(name, value);
-  }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
-  return element;
-}
-
 /** A key that makes a repeated request harmless. */
 export const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
-
-/** Say something to who does not see the page. */
-export function announce(text) {
-  document.querySelector("[data-announce]").textContent = text;
-}
 
 export function note(kind, title, detail, ...actions) {
   return h(

@@ -1,9 +1,10 @@
 // What the shop's pages share: the client, amounts and times as people write them, and making elements.
 
+import { announce, h } from "../elements.js";
 import { Oncecart } from "../oncecart.js";
 import { showConnection, showCount } from "./everywhere.js";
 
-export { showCount };
+export { announce, h, showCount };
 
 export const shop = new Oncecart({ onConnection: showConnection });
 
@@ -26,30 +27,6 @@ const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", ye
 
 export const clock = (instant) => time.format(new Date(instant));
 export const date = (instant) => day.format(new Date(instant));
-
-/**
- * An element: `h("a.quiet", { href: "/" }, "Home")`. Functions become listeners, true and false come and go.
- * @param {string} kind tag and classes
- * @param {Record<string, any>} [attributes]
- * @param {...any} children nodes or texts; null and false are left out
- */
-export function h(kind, attributes = {}, ...children) {
-  const [tag, ...classes] = kind.split(".");
-  const element = document.createElement(tag);
-  if (classes.length) element.className = classes.join(" ");
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value != null) element.setAttribute(name, value);
-  }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
-  return element;
-}
-
-/** Say something to who does not see the page. */
-export function announce(text) {
-  document.querySelector("[data-announce]").textContent = text;
-}
 
 /** "/static/products/enamel-mug-1.svg", or a plain square for what is no longer sold. */
 export function picture(url, size) {
