@@ -40,8 +40,9 @@ from typing import Any, Final
 from payments.sandbox_moves import Change, acted, acted_unseen, captured, opened, refunded, state, voided
 from payments.sandbox_store import SQLITE, Account, Answer, Books, Busy, Call, Known, Payment, Transaction
 from payments.sandbox_tokens import NOT_SUPPORTED, Operation, Script, script
-from payments.sandbox_webhooks import SandboxWebhooks, new_secret, secret_bytes, signed
+from payments.sandbox_webhooks import SandboxWebhooks, new_secret, signed
 from shop.payments import Absent, Done, NoAnswer, PaymentRequest, Refused, State, Unknown, Unreachable
+from shop.webhooks import secret_bytes
 
 KEY_SECONDS = 24 * 3600
 

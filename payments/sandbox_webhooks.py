@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import hmac
 import json
 import re
 import secrets
 
 from shop.payments import BadSignature, Called
+from shop.webhooks import as_secret, secret_bytes, signature
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - no secret, only how one begins
 TOLERANCE_SECONDS = 5 * 60
 EVENT_TYPE = "payment.updated"
 _SECONDS = re.compile("[0-9]{1,12}")
 
 
 def new_secret() -> str:
-    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-def secret_bytes(secret: str) -> bytes:
-    """The key in `whsec_<base64>`. Raises ValueError when it is none."""
-    try:
-        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error as error:
-        raise ValueError("a webhook secret is whsec_ and base64") from error
-    if len(key) < 16:
-        raise ValueError("a webhook secret has at least 16 bytes")
-    return key
-
-
-def signature(key: bytes, event_id: str, timestamp: str, body: bytes) -> str:
-    digest = hmac.digest(key, b".".join((event_id.encode(), timestamp.encode(), body)), hashlib.sha256)
-    return "v1," + base64.b64encode(digest).decode()
+    return as_secret(secrets.token_bytes(32))
 
 
 def signed(key: bytes, event_id: str, now_seconds: int, data: dict[str, str]) -> tuple[bytes, dict[str, str]]:

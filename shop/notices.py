@@ -95,3 +95,8 @@ class Reply:
     gone: bool = False
     """Whether the endpoint never wants anything again."""
     retry_after_ms: int | None = None
+
+
+def printable(text: str) -> str:
+    """What was answered, in one line, and of characters that every database takes."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

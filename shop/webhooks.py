@@ -5,6 +5,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import hmac
 import re
@@ -25,11 +26,26 @@ def as_secret(random: bytes) -> str:
     return PREFIX + b64encode(random).decode()
 
 
+def secret_bytes(secret: str) -> bytes:
+    """The key in `whsec_<base64>`. Raises ValueError when it is none."""
+    try:
+        key = b64decode(secret.removeprefix(PREFIX), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a webhook secret is whsec_ and base64") from error
+    if len(key) < 16:
+        raise ValueError("a webhook secret has at least 16 bytes")
+    return key
+
+
+def signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    """One signature. `timestamp` is in seconds, as it stands in the header."""
+    digest = hmac.digest(key, b".".join((message_id.encode(), timestamp.encode(), body)), hashlib.sha256)
+    return "v1," + b64encode(digest).decode()
+
+
 def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature`: one signature for each secret. `timestamp` is in seconds."""
-    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
-    macs = (hmac.digest(b64decode(secret.removeprefix(PREFIX)), signed, hashlib.sha256) for secret in secrets)
-    return " ".join(f"v1,{b64encode(mac).decode()}" for mac in macs)
+    """The value of `webhook-signature`: one signature for each secret."""
+    return " ".join(signature(secret_bytes(secret), message_id, str(timestamp), body) for secret in secrets)
 
 
 def wrong_url(url: str) -> str | None:

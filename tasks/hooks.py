@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from shop.notices import Reply
+from shop.notices import Reply, printable
 from shop.webhooks import sign
 
 if TYPE_CHECKING:
@@ -92,11 +92,6 @@ def retry_after_ms(header: str | None, now: int) -> int | None:
         return max(0, int(email.utils.parsedate_to_datetime(text).timestamp() * 1000) - now)
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def printable(text: str) -> str:
-    """In one line, and of characters that every database takes."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from shop.notices import Reply
+from shop.notices import Reply, printable
 
 SECONDS: Final = 10.0
 _PORTS: Final = {"smtp": 25, "smtps": 465}
@@ -86,5 +86,4 @@ class Smtp:
 
 def _refused(code: int | None, text: bytes | str, *, final: bool = False) -> Reply:
     said = text.decode(errors="replace") if isinstance(text, bytes) else text
-    said = " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())
-    return Reply(False, code, f"{code or ''} {said}".strip(), final=final)
+    return Reply(False, code, f"{code or ''} {printable(said)}".strip(), final=final)

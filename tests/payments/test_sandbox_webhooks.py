@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from payments.sandbox import Sandbox
-from payments.sandbox_webhooks import SandboxWebhooks, new_secret, secret_bytes, signature
+from payments.sandbox_webhooks import SandboxWebhooks, new_secret
 from shop.payments import ActionRequired, BadSignature, Called, Webhooks
+from shop.webhooks import secret_bytes, signature
 from tests.harness import Clock
 from tests.payments.payer import request_for
 
