@@ -46,6 +46,7 @@ from tasks import runtime
 from tasks.checkout import settle
 from tasks.processes import spare_the_collector
 from tasks.queues import connect_queue
+from tests.harness import UNLIMITED
 from web.services import Services, assemble
 from web.settings import ROOT, read_rules, read_settings
 
@@ -175,7 +176,8 @@ def opened(database: Database, size: int) -> Iterator[BenchedShop]:
         valkey(Path(name) / "v") as redis,
         closing(connect_queue(f"unix://{name}/v/s")) as queue,
     ):
-        settings = read_settings(_env_file=None, var_dir=Path(name), database_url=str(database.engine.url))
+        database_url = str(database.engine.url)
+        settings = read_settings(_env_file=None, var_dir=Path(name), database_url=database_url, **UNLIMITED)
         services = assemble(settings, rules, redis, queue, database, ["a secret of sixteen characters"])
         yield BenchedShop(services, create_app(services, settings), size)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import harness
 from tests.harness import CHECKOUT_BODY
 from tests.servers import free_port, until
 from web.settings import ROOT
@@ -24,7 +25,7 @@ START_SECONDS = 60
 RECOVERY_SECONDS = 20
 """Far more than it takes (see bench/recovery.py): a test machine may be busy with other tests."""
 
-UNLIMITED = {f"RATE_LIMIT_{what}": "off" for what in ("CHECKOUT", "QUOTE", "ORDERS", "SESSIONS")}
+UNLIMITED = {name.upper(): value for name, value in harness.UNLIMITED.items()}
 """A crowd of tests and benchmarks comes from one address; what limits do is tested by itself."""
 
 

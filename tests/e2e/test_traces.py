@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.collector import Collector, collecting
 from tests.harness import CHECKOUT_BODY
 from tests.processes import RunningShop, running
 from tests.servers import until
@@ -31,48 +29,26 @@ STORY = {
 }
 
 
-class Collector(ThreadingHTTPServer):
-    """Keeps the service, the name and the trace of each span."""
-
-    def __init__(self) -> None:
-        self.spans: set[tuple[str, str, str]] = set()
-        super().__init__(("127.0.0.1", 0), Taker)
-
-    def names(self, trace: str) -> set[tuple[str, str]]:
-        return {(service, name) for service, name, its in list(self.spans) if its == trace}
-
-
-class Taker(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
+def spans(collector: Collector, trace: str) -> set[tuple[str, str]]:
+    """Service and name of every span of a trace that has arrived."""
+    found: set[tuple[str, str]] = set()
+    for _, body in list(collector.taken):
         for of_service in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = {each.key: each.value.string_value for each in of_service.resource.attributes}["service.name"]
             for of_scope in of_service.scope_spans:
-                self.server.spans |= {(service, span.name, span.trace_id.hex()) for span in of_scope.spans}
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quietly."""
+                found |= {(service, span.name) for span in of_scope.spans if span.trace_id.hex() == trace}
+    return found
 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with collecting() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_a_paid_checkout_is_one_trace_over_all_processes(tmp_path: Path, collector: Collector) -> None:
     settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
     with running(RunningShop(tmp_path / "var", settings=settings)) as shop:
@@ -83,8 +59,8 @@ def test_a_paid_checkout_is_one_trace_over_all_processes(tmp_path: Path, collect
         accepted = ada.ask("POST", "/api/checkout", body, traceparent=f"00-{TRACE}-{PARENT}-01")
 
         assert ada.outcome(accepted.body["id"])["status"] == "confirmed"
-        until(lambda: collector.names(TRACE) >= STORY, PATIENCE_SECONDS, "the whole story")
-        assert collector.names(TRACE) == STORY
+        until(lambda: spans(collector, TRACE) >= STORY, PATIENCE_SECONDS, "the whole story")
+        assert spans(collector, TRACE) == STORY
 
 
 def test_a_collector_that_is_away_costs_nothing_but_the_traces(tmp_path: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from shop.errors import BadSettings, Unavailable
 from tasks import runtime
 from tasks.pay import pay
 from tasks.tracing import Traces, connect_traces
+from tests.collector import collecting
 from tests.harness import Shop
 from tests.web.answers import ok
 from web import settings as settings_module
@@ -254,49 +253,17 @@ def test_a_collector_needs_an_address(monkeypatch: pytest.MonkeyPatch, value: st
 # ---------------------------------------------------------------- over the wire
 
 
-class Collector(ThreadingHTTPServer):
-    """Takes what is exported, as a collector does."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, bytes]] = []
-        super().__init__(("127.0.0.1", 0), Taker)
-
-
-class Taker(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append((self.path, body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quietly."""
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_spans_arrive_at_a_collector(collector: Collector) -> None:
-    import gzip
-
+def test_spans_arrive_at_a_collector() -> None:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    traces = connect_traces(f"http://127.0.0.1:{collector.server_port}/", "oncecart-web")
-    assert traces is not None
-    traces.end_request(traces.begin_request("GET", "/healthz", None, None), "GET", "/healthz", 200, "req_1")
-    traces.close()
+    with collecting() as collector:
+        traces = connect_traces(f"{collector.address}/", "oncecart-web")
+        assert traces is not None
+        traces.end_request(traces.begin_request("GET", "/healthz", None, None), "GET", "/healthz", 200, "req_1")
+        traces.close()
 
     ((path, body),) = collector.taken
-    told = ExportTraceServiceRequest.FromString(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
+    told = ExportTraceServiceRequest.FromString(body)
     resource = told.resource_spans[0].resource
     assert path == "/v1/traces"
     assert {a.key: a.value.string_value for a in resource.attributes}["service.name"] == "oncecart-web"
