@@ -172,9 +172,8 @@ def write(
     if seen is None:
         stock.take(session, units, movements)
     else:
-        stock.insert_movements(session, movements)
         _hold(session, seen, units)
-        stock.take_held(session, units)
+        stock.take_held(session, units, movements)
         _give_numbers(session, confirmed)
     return {row["id"]: row["status"] for row in orders}
 

@@ -53,14 +53,15 @@ def take(session: Session, units: Mapping[str, int], movements: Sequence[Movemen
     insert_movements(session, movements)
 
 
-def take_held(session: Session, units: Mapping[str, int]) -> None:
-    """Take units off the shelves of products that are locked; their movements are written before or after.
+def take_held(session: Session, units: Mapping[str, int], movements: Sequence[Movement]) -> None:
+    """`take` off products that are locked, in one statement, in whatever order. PostgreSQL only.
 
-    `take` in one statement, in whatever order. PostgreSQL only. Raises Oversold if there are too few.
+    The movements wait for the locks too: the ids of a product's ledger must be in the order in which its stock moved.
     """
     if units:
         values = {"products": list(units), "units": list(units.values())}
         _must_be(session.connection().execute(_take_held, values).rowcount, len(units))
+        insert_movements(session, movements)
 
 
 def _must_be(found: int, wanted: int) -> None:

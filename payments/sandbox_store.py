@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -348,6 +349,7 @@ def connect(path: Path, patience_seconds: float) -> Any:
     try:
         connection.execute("PRAGMA synchronous=FULL")
         if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+            _use_a_log(connection, patience_seconds)
             _begin_books(connection)
     except BaseException:
         connection.close()
@@ -355,8 +357,21 @@ def connect(path: Path, patience_seconds: float) -> Any:
     return connection
 
 
+def _use_a_log(connection: Any, patience_seconds: float) -> None:
+    """Turn the file to write-ahead logging. Among processes that do so at once SQLite refuses all but one, unasked."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except SQLITE.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
 def _begin_books(connection: Any) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("BEGIN IMMEDIATE")
     # Again, now that nobody else can: another process may have been faster.
     if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:

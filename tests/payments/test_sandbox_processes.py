@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from payments.sandbox import Sandbox
+from payments.sandbox_store import SQLITE, connect
 from shop.payments import Approved
 from tests.payments.payer import pay_all, request_for
 from web.settings import ROOT
@@ -35,6 +37,17 @@ def test_processes_with_the_same_keys_charge_once(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path / "sandbox.db")
     assert [a.charges for a in sandbox.books()] == [1] * 50
     assert sum(1 for _ in sandbox.calls()) == 200
+
+
+def test_who_begins_the_books_waits_for_others_that_begin_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = SQLITE.connect(tmp_path / "sandbox.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(time, "sleep", lambda _seconds: other.execute("COMMIT"))
+
+    connect(tmp_path / "sandbox.db", 10.0).close()
+
+    assert not other.in_transaction
+    other.close()
 
 
 @pytest.mark.e2e

@@ -13,6 +13,7 @@ from carts import keys
 from carts.inbox import Inbox
 from carts.shards import queue_of, shard_of
 from carts.workers import Heartbeats
+from db import orders, stock
 from db.session import Database
 from tasks import audit, checkout, runtime
 from tasks.checkout import settle
@@ -319,6 +320,29 @@ def test_a_product_that_the_merchant_changes_while_it_is_decided_on_is_decided_o
     assert (order.status, order.failure_code) == ("failed", code)
     assert (four.stock("MUG"), four.stock("CUP")) == (5, 100)
     is_whole(four, [first])
+
+
+@of_four
+@on_postgresql
+def test_the_ledger_is_in_the_order_in_which_the_stock_moved(four: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    four.stocked(MUG=3)
+    in_every_shard(four, MUG=1)
+    hold = orders._hold
+
+    def holding_late(*args: Any) -> None:
+        monkeypatch.undo()
+        with four.database.writing() as session:
+            assert stock.move(session, "MUG", 5, stock.Note("received", four.clock()))
+        hold(*args)
+
+    monkeypatch.setattr(orders, "_hold", holding_late)
+    settle_shard(four, 0)
+
+    with four.database.reading() as session:
+        ledger = [(movement.kind, left) for movement, left in stock.movements(session, "MUG", limit=10)]
+    assert ledger[-2:] == [("received", 8), ("opening", 3)]
+    assert {kind for kind, _ in ledger[:-2]} == {"sold"}
+    four.books_close()
 
 
 @of_four
