@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +58,8 @@ class Harm:
     dice: random.Random
     kills: list[Kill] = field(default_factory=list)
     troubles: Counter[str] = field(default_factory=Counter)
+    troubled: list[tuple[int, int]] = field(default_factory=list)
+    """From when until when there was other trouble (ms since the epoch)."""
     _trouble: threading.Thread | None = None
 
     def kill(self, alone: bool) -> Kill:
@@ -84,8 +86,15 @@ class Harm:
         if self._trouble and self._trouble.is_alive():
             return
         kind = self.dice.choice((self._pause, self._fill_redis, self._lock_database))
-        self._trouble = threading.Thread(target=kind, args=(self.dice.uniform(0.3, 2.5),))
+        self._trouble = threading.Thread(target=self._make, args=(kind, self.dice.uniform(0.3, 2.5)))
         self._trouble.start()
+
+    def _make(self, trouble: Callable[[float], None], seconds: float) -> None:
+        begun = now_ms()
+        try:
+            trouble(seconds)
+        finally:
+            self.troubled.append((begun, now_ms()))
 
     def end(self) -> None:
         """Wait for the last trouble to be over."""

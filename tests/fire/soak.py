@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +44,11 @@ TROUBLE_SHARE = 0.35
 ALONE_SHARE = 0.75
 """Of the kills, those after which nobody else is killed until the shop sells again, as long as there is time."""
 HURRY_SECONDS = 0.5
+QUIET = "recovery"
+BAD_LINE = "recovery over the bad line"
+DISTURBED = "recovery during a pause, a full Redis or a locked database"
+STRUCK_AGAIN = "recovery when struck again meanwhile"
+RECOVERIES = (QUIET, BAD_LINE, DISTURBED, STRUCK_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,8 @@ class Result:
     kills: Counter[str] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
-    recovered_ms: dict[bool, list[int]] = field(default_factory=lambda: {True: [], False: []})
-    """After kills that were followed by quiet until the shop sold again, and after the others."""
+    recovered_ms: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By what else befell the shop between the kill and the next checkout that was through; see `recoveries`."""
     rest_seconds: list[float] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -78,8 +83,7 @@ class Result:
             "kills": self.kills.total(),
             **{f"kills of {victim}": count for victim, count in sorted(self.kills.items())},
             **dict(sorted(self.troubles.items())),
-            **_spread("recovery", self.recovered_ms[True]),
-            **_spread("recovery when struck again meanwhile", self.recovered_ms[False]),
+            **{name: value for what in RECOVERIES for name, value in _spread(what, self.recovered_ms[what]).items()},
             "longest way to rest seconds": f"{max(self.rest_seconds, default=0):.1f}",
             **dict(self.counts),
         }
@@ -146,8 +150,8 @@ def run(plan: Plan, seed: int, result: Result, on_postgres: bool) -> None:
         result.kills.update(kill.victim for kill in harm.kills)
         result.troubles.update(harm.troubles)
         result.troubles.update(_met(line))
-        for alone, found_ms in recoveries(harm.kills, crowd).items():
-            result.recovered_ms[alone] += found_ms
+        for what, found_ms in recoveries(harm, crowd, over_bad_line=line is not None).items():
+            result.recovered_ms[what] += found_ms
     if len(result.violations) == found:
         shutil.rmtree(folder, ignore_errors=True)
     else:
@@ -235,12 +239,14 @@ def _rest(shop: RunningShop, database_url: str, redis_url: str, result: Result) 
     return time.monotonic() - started
 
 
-def recoveries(kills: Sequence[Kill], crowd: Crowd) -> dict[bool, list[int]]:
-    """The ms from each kill to the end of the first checkout that was begun after it: left alone, and struck again."""
-    found: dict[bool, list[int]] = {True: [], False: []}
-    for kill in kills:
+def recoveries(harm: Harm, crowd: Crowd, *, over_bad_line: bool = False) -> dict[str, list[int]]:
+    """The ms from each kill to the end of the first checkout that was begun after it, by what else befell the shop."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for kill in harm.kills:
         if sold_at := crowd.sold_since(kill.at):
-            found[kill.alone].append(sold_at - kill.at)
+            disturbed = any(begun < sold_at and ended > kill.at for begun, ended in harm.troubled)
+            what = STRUCK_AGAIN if not kill.alone else DISTURBED if disturbed else BAD_LINE if over_bad_line else QUIET
+            found[what].append(sold_at - kill.at)
     return found
 
 

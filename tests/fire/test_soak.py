@@ -15,9 +15,10 @@ from redis.retry import Retry
 
 from tests.fire.client import Log
 from tests.fire.crowd import Completed, Crowd
-from tests.fire.harm import Kill
+from tests.fire.harm import Harm, Kill
 from tests.fire.proxy import CALM, BadLine, Faults, bad_line
-from tests.fire.soak import SHORT, recoveries, soak
+from tests.fire.soak import BAD_LINE, DISTURBED, QUIET, SHORT, STRUCK_AGAIN, recoveries, soak
+from tests.processes import RunningShop
 
 ALWAYS = 1000.0
 
@@ -37,9 +38,19 @@ def test_thirty_kills_and_other_troubles_under_load_break_no_promise() -> None:
 def test_recovery_is_the_time_until_a_checkout_that_was_begun_after_the_kill_is_through() -> None:
     crowd = Crowd("http://nowhere", Log.__new__(Log), seed=1)
     crowd.completed += [Completed(90, 150), Completed(110, 400), Completed(120, 300), Completed(500, 510)]
-    kills = [Kill("Valkey", 100, alone=True), Kill("the web", 200, alone=False), Kill("the web", 600, alone=True)]
+    harm = Harm(RunningShop.__new__(RunningShop), "", "", random.Random(1))
+    harm.kills += [
+        Kill("Valkey", 100, alone=True),
+        Kill("the web", 200, alone=False),
+        Kill("the web", 450, alone=True),
+        Kill("the web", 600, alone=True),
+    ]
 
-    assert recoveries(kills, crowd) == {True: [200], False: [310]}
+    assert recoveries(harm, crowd) == {QUIET: [200, 60], STRUCK_AGAIN: [310]}
+    assert recoveries(harm, crowd, over_bad_line=True) == {BAD_LINE: [200, 60], STRUCK_AGAIN: [310]}
+
+    harm.troubled += [(50, 110), (300, 450), (510, 520)]
+    assert recoveries(harm, crowd) == {DISTURBED: [200], QUIET: [60], STRUCK_AGAIN: [310]}
 
 
 # ---------------------------------------------------------------- the bad line
