@@ -45,6 +45,40 @@ def test_a_checkout_moves_the_figures_within_seconds(shop: RunningShop, operator
     expect(operator.page.locator('[data-figure="p50"]')).to_have_text(re.compile(r"\d+(\.\d)? m?s"))
 
 
+DRAWN = """async (values) => {
+  const { Chart } = await import("/static/ops/charts.js");
+  const place = document.body.appendChild(document.createElement("div"));
+  const chart = new Chart(place, { series: 1, unit: String, least: 1, spans: values.spans });
+  chart.show([values.all.map((_, i) => 1000 + 20 * i), values.all]);
+  await new Promise((done) => setTimeout(() => requestAnimationFrame(done)));
+  const canvas = place.querySelector("canvas");
+  const brush = document.createElement("canvas").getContext("2d");
+  brush.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--line-1");
+  brush.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = brush.getImageData(0, 0, 1, 1).data;
+  const seen = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let found = 0;
+  for (let i = 0; i < seen.length; i += 4)
+    if (seen[i + 3] > 200 && seen[i] === red && seen[i + 1] === green && seen[i + 2] === blue) found++;
+  place.remove();
+  return found;
+}"""
+"""How many pixels of a chart have the colour of its line."""
+
+
+@pytest.mark.parametrize("spans", [False, True])
+def test_a_value_without_neighbours_is_drawn_too(operator: Operator, *, spans: bool) -> None:
+    page = operator.page
+
+    nothing, alone, line = (
+        page.evaluate(DRAWN, {"spans": spans, "all": values})
+        for values in ([None] * 5, [None, None, 3, None, None], [None, 3, 3, 3, None])
+    )
+
+    assert nothing == 0
+    assert 0 < alone < line
+
+
 def test_a_killed_worker_is_seen_and_survived(shop: RunningShop, operator: Operator) -> None:
     died = operator.page.locator('[data-figure="died"]')
     before = int(died.inner_text())

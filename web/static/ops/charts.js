@@ -39,7 +39,7 @@ export class Chart {
       width: 2,
       spanGaps: spans,
       fill: fill ? colour("--line-wash") : undefined,
-      points: { show: false },
+      points: { show: false, filter: (plot, line) => alone(plot.data[line], spans), size: 4, fill: colour(SERIES[i]) },
     }));
     this.plot = new uPlot(
       {
@@ -67,6 +67,17 @@ export class Chart {
     this.data = data;
     this.plot.setData(data);
   }
+}
+
+/**
+ * The places of values that no line reaches, because they have no neighbour: they are drawn as points.
+ * @param {(number | null)[]} values
+ * @param {boolean} spans whether lines span what is missing
+ */
+function alone(values, spans) {
+  const known = [...values.keys()].filter((i) => values[i] != null);
+  if (spans) return known.length === 1 ? known : null;
+  return known.filter((i) => values[i - 1] == null && values[i + 1] == null);
 }
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
