@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from carts import keys
 from db.models import OrderRow, ProductRow, StockMovementRow
-from db.session import Database
+from db.session import SQLITE, Database
 from payments.sandbox import Sandbox
 from payments.sandbox_store import Account
 from shop.errors import Unavailable
@@ -142,13 +143,34 @@ class Ground:
 
     @contextmanager
     def halted(self, queue: str) -> Iterator[None]:
-        """Nobody serves a queue meanwhile, however long it takes on a busy machine."""
+        """Nobody serves a queue meanwhile, however long it takes on a busy machine; the database is free for others."""
         pid = self.worker(queue)
-        os.kill(pid, signal.SIGSTOP)
+        until(lambda: self._halt(pid), RECOVERY_SECONDS, "a moment in which nobody writes")
         try:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    def _halt(self, pid: int) -> bool:
+        """Let a process stand still, unless that keeps others from writing."""
+        os.kill(pid, signal.SIGSTOP)
+        free = self._is_free()
+        if not free:
+            os.kill(pid, signal.SIGCONT)
+        return free
+
+    def _is_free(self) -> bool:
+        """Whether the database can be written at once."""
+        if self.database.is_sqlite():
+            path = self.database_url.removeprefix("sqlite:///")
+            with suppress(SQLITE.OperationalError), closing(SQLITE.connect(path, timeout=0)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                return True
+            return False
+        with suppress(OperationalError), self.database.engine.begin() as connection:
+            connection.exec_driver_sql("LOCK TABLE stock_movements IN SHARE ROW EXCLUSIVE MODE NOWAIT")
+            return True
+        return False
 
     def is_steady(self) -> bool:
         """Whether every queue has a living process, no job waits and the web answers."""

@@ -59,7 +59,8 @@ class Order:
     status: str = "pending"
     payment: str = "none"
     parcels: str = "unfulfilled"
-    failure: str | None = None
+    failures: tuple[str, ...] = ()
+    """Why it failed: one of these."""
     confirmed: bool = False
     taken: bool = False
     """Its units are off the shelf."""
@@ -126,11 +127,13 @@ class Truth:
         first = [each for each in self.orders if each.stands and each is not order]
         again = any(each.cart == order.cart or (each.who, each.key) == (order.who, order.key or "") for each in first)
         # A line within the limit when it was accepted needs only its units.
-        reasons = ["already_checked_out"] if again else self.why_not(order.lines)
+        reasons = self.why_not(order.lines)[:1]
         if not reasons and self.total(order.lines) > order.shown:
             reasons = ["price_changed"]
+        if again:  # Of two reasons either may be found first.
+            reasons.append("already_checked_out")
         if reasons:
-            order.status, order.failure = "failed", reasons[0]
+            order.status, order.failures = "failed", tuple(reasons)
             return
         order.total = self.total(order.lines)
         order.status = "processing" if order.token else "confirmed"
