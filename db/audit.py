@@ -351,7 +351,7 @@ def shipments(session: Session) -> Findings:
     query = (
         select(
             *(o.id, o.status, o.fulfillment_status),
-            func.coalesce(func.sum(item.quantity), 0),
+            func.coalesce(func.sum(item.quantity - item.withdrawn_quantity), 0),
             func.coalesce(func.sum(item.shipped_quantity), 0),
             parcels.scalar_subquery(),
             select(func.coalesce(func.max(parcel.number), 0)).where(of_order).scalar_subquery(),
@@ -374,7 +374,7 @@ def shipments(session: Session) -> Findings:
 def _wrong_fulfillment(
     status: str, fulfillment: str, units: int, shipped: int, parcels: int, last_parcel: int, under_way: int
 ) -> str | None:
-    """What contradicts an order's fulfillment_status; None when nothing does."""
+    """What contradicts an order's fulfillment_status; None when nothing does. `units` are those that are to be sent."""
     if status != "confirmed" and (parcels or shipped):
         return f"is {status}, but has {parcels} parcels"
     if last_parcel != parcels:

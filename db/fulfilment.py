@@ -61,8 +61,7 @@ def lock(session: Session, order_id: str) -> OrderRow:
 def ship(session: Session, order: OrderRow, wanted: Sequence[Portion] | None, tracking: Tracking, act: Act) -> None:
     """Send what is wanted, or all that is left. Raises ImpossibleTransition, MoreThanLeft or ValidationFailed."""
     fulfilment.may_ship(order.status, order.fulfillment_status)
-    rows = items(session, [order.id])[order.id]
-    lines = [Line(row.position, row.product_id, row.name, row.quantity, row.shipped_quantity) for row in rows]
+    lines = lines_of(session, order.id)
     parcel = fulfilment.to_ship(lines, wanted)
     order.fulfillment_status = fulfilment.after_shipment(order.fulfillment_status, lines, parcel)
     number = len(shipment_rows(session, order.id)) + 1
@@ -89,6 +88,34 @@ def ship(session: Session, order: OrderRow, wanted: Sequence[Portion] | None, tr
     text = fulfilment.shipment_text(number, lines, parcel, tracking.carrier, tracking.number)
     tell(session, order, order.fulfillment_status, text, act)
     notices.announce(session, [News(order.id, "order.shipped", number)], act.at)
+
+
+def withdraw(session: Session, order: OrderRow, units: Mapping[str, int], act: Act) -> None:
+    """Units of products are given back: what of them was not sent yet is not shipped any more."""
+    if order.status != "confirmed" or not units:
+        return
+    for portion in fulfilment.withdrawn(lines_of(session, order.id), units):
+        session.execute(
+            update(OrderItemRow)
+            .where(OrderItemRow.order_id == order.id, OrderItemRow.position == portion.position)
+            .values(withdrawn_quantity=OrderItemRow.withdrawn_quantity + portion.quantity)
+        )
+    undelivered = [row.number for row in shipment_rows(session, order.id) if row.delivered_at is None]
+    for status in fulfilment.after_withdrawal(order.fulfillment_status, lines_of(session, order.id), undelivered):
+        order.fulfillment_status = status
+        tell(session, order, status, "The rest was given back and is not sent", act)
+        if status == "delivered":
+            notices.announce(session, [News(order.id, "order.delivered")], act.at)
+
+
+def lines_of(session: Session, order_id: str) -> list[Line]:
+    """An order's lines, and what of them is left to ship."""
+    columns = (
+        *(OrderItemRow.position, OrderItemRow.product_id, OrderItemRow.name),
+        *(OrderItemRow.quantity, OrderItemRow.shipped_quantity, OrderItemRow.withdrawn_quantity),
+    )
+    query = select(*columns).where(OrderItemRow.order_id == order_id).order_by(OrderItemRow.position)
+    return [Line(*row) for row in session.execute(query)]
 
 
 def deliver(session: Session, order: OrderRow, wanted: int | None, act: Act) -> None:

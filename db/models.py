@@ -290,6 +290,9 @@ class OrderItemRow(Base):
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("shipped_quantity BETWEEN 0 AND quantity", name="shipped_quantity_possible"),
+        CheckConstraint(
+            "withdrawn_quantity BETWEEN 0 AND quantity - shipped_quantity", name="withdrawn_quantity_possible"
+        ),
         Index("ix_order_items_product", "product_id", "order_id"),
         STRICT,
     )
@@ -304,6 +307,8 @@ class OrderItemRow(Base):
     tax_minor: Mapped[int] = mapped_column(Whole)
     subtotal_minor: Mapped[int] = mapped_column(Whole)
     shipped_quantity: Mapped[int] = mapped_column(Whole, server_default=text("0"))
+    withdrawn_quantity: Mapped[int] = mapped_column(Whole, server_default=text("0"))
+    """What was given back before it was sent: it is not shipped any more."""
 
 
 class ShipmentRow(Base):

@@ -12,10 +12,9 @@ from sqlalchemy.orm import Session
 from db import fulfilment, notices, payments
 from db.fulfilment import Act
 from db.models import OrderRow, PaymentRow
-from db.orders import items
 from db.payment_rows import new_row, number_of
 from shop import refunds
-from shop.fulfilment import Line, Portion
+from shop.fulfilment import Portion
 from shop.money import exponent, format_amount
 from shop.notices import News
 from shop.orders import ImpossibleTransition, move
@@ -67,15 +66,16 @@ def refund(session: Session, order: OrderRow, wish: Wish, act: Act) -> list[str]
         order.payment_status = move("payment_status", order.payment_status, after)
         notices.announce(session, [News(order.id, "order.refunded", number_of(row.key))], act.at)
     fulfilment.tell(session, order, "payment_refunded" if row.status == "succeeded" else "refund_requested", told, act)
+    fulfilment.withdraw(session, order, units, act)
     return fulfilment.put_back(session, order, units, act)
 
 
 def _units(session: Session, order: OrderRow, wish: Wish) -> dict[str, int]:
     if wish.restock is not None and not wish.restock:
         return {}
-    rows = items(session, [order.id])[order.id]
-    lines = [Line(row.position, row.product_id, row.name, row.quantity, row.shipped_quantity) for row in rows]
-    return refunds.to_restock(lines, wish.restock, fulfilment.came_back(session, order.id))
+    return refunds.to_restock(
+        fulfilment.lines_of(session, order.id), wish.restock, fulfilment.came_back(session, order.id)
+    )
 
 
 def mark_paid(session: Session, order: OrderRow, reference: str | None, note: str | None, act: Act) -> None:

@@ -13,24 +13,25 @@ MOST_NAMED = 5
 
 
 class MoreThanLeft(Conflict):
-    """More of a line than is left of it to ship; `faults` name every such line."""
+    """More of a line than is left of it to ship, or nothing at all; `faults` name every such line."""
 
     code = "shipment_exceeds_order"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of an order, and how much of it was shipped."""
+    """A line of an order, how much of it was shipped, and how much never will be: it was given back before."""
 
     position: int
     product_id: str
     name: str
     quantity: int
     shipped: int
+    withdrawn: int = 0
 
     @property
     def left(self) -> int:
-        return self.quantity - self.shipped
+        return self.quantity - self.shipped - self.withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,11 @@ def may_ship(status: str, fulfillment: str) -> None:
 def to_ship(lines: Sequence[Line], wanted: Sequence[Portion] | None) -> list[Portion]:
     """What goes into the next shipment: what is wanted, or all that is left.
 
-    Raises ValidationFailed for lines that are not there or are named twice, MoreThanLeft for too many units.
+    Raises ValidationFailed for lines that are not there or are named twice, MoreThanLeft for too many units, or
+    when nothing is left.
     """
+    if not any(line.left for line in lines):
+        raise MoreThanLeft("Nothing is left to ship: what was not sent was given back with a refund.")
     if wanted is None:
         return [Portion(line.position, line.left) for line in lines if line.left]
     by_position = {line.position: line for line in lines}
@@ -96,6 +100,23 @@ def after_shipment(fulfillment: str, lines: Sequence[Line], parcel: Sequence[Por
     """The fulfilment status once this shipment is on its way."""
     left = sum(line.left for line in lines) - sum(portion.quantity for portion in parcel)
     return move("fulfillment_status", fulfillment, "partially_shipped" if left else "shipped")
+
+
+def withdrawn(lines: Sequence[Line], units: Mapping[str, int]) -> list[Portion]:
+    """What is not shipped any more when units of products are given back: those that were not sent come first."""
+    given = [Portion(line.position, min(units.get(line.product_id, 0), line.left)) for line in lines]
+    return [portion for portion in given if portion.quantity]
+
+
+def after_withdrawal(fulfillment: str, lines: Sequence[Line], undelivered: Sequence[int]) -> list[str]:
+    """The fulfilment statuses that an order comes to when less of it is left: all that will be sent may be sent.
+
+    `undelivered` are the numbers of the shipments that are on their way.
+    """
+    if fulfillment != "partially_shipped" or any(line.left for line in lines):
+        return []
+    shipped = move("fulfillment_status", fulfillment, "shipped")
+    return [shipped] if undelivered else [shipped, move("fulfillment_status", shipped, "delivered")]
 
 
 def shipment_text(

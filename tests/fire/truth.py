@@ -64,6 +64,8 @@ class Order:
     confirmed: bool = False
     taken: bool = False
     """Its units are off the shelf."""
+    withdrawn: bool = False
+    """Its units went back before they were sent."""
     owes_cart: bool = True
     """Its cart is neither back with its shopper nor sold."""
     acted: bool | None = None
@@ -148,6 +150,11 @@ class Truth:
             order.taken = False
             for product, units in order.lines.items():
                 self.shelves[product].units += units
+
+    def withdraw(self, order: Order) -> None:
+        """Its units come back with a refund."""
+        order.withdrawn = order.withdrawn or order.parcels == "unfulfilled"
+        self.shelve(order)
 
     def give_back(self, order: Order) -> None:
         """Its cart goes back, once, to whatever is in the cart meanwhile."""

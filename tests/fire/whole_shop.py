@@ -612,7 +612,7 @@ class WholeShop(RuleBasedStateMachine):
     @rule(order=orders)
     def ships(self, order: Order) -> None:
         answer = self.manages(order, "shipments", {})
-        if order.status == "confirmed" and order.parcels == "unfulfilled":
+        if order.status == "confirmed" and order.parcels == "unfulfilled" and not order.withdrawn:
             assert answer.status_code == 201
             order.parcels = "shipped"
         else:
@@ -662,7 +662,7 @@ class WholeShop(RuleBasedStateMachine):
         elif order.token in ("tok_refund_refused", "tok_wrong_amount") or order.status != "confirmed":
             # Some refunds were refused, or are the shop's own: then how much is left is not ours to say.
             if answer.status_code == 201 and restock:
-                self.truth.shelve(order)
+                self.truth.withdraw(order)
         elif left == 0 or wanted > left:
             assert (answer.status_code, answer.get_json()["code"]) == (409, "refund_exceeds_payment")
         elif restock and not order.taken:
@@ -671,7 +671,7 @@ class WholeShop(RuleBasedStateMachine):
             assert answer.status_code == 201
             order.refunds.append(wanted)
             if restock:
-                self.truth.shelve(order)
+                self.truth.withdraw(order)
         self.look()
 
     def manages(self, order: Order, what: str, body: dict[str, Any]) -> TestResponse:

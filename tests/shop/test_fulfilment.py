@@ -14,6 +14,7 @@ from shop.fulfilment import (
     after_delivery,
     after_return,
     after_shipment,
+    after_withdrawal,
     cancel,
     delivery_text,
     may_ship,
@@ -21,6 +22,7 @@ from shop.fulfilment import (
     shipment_text,
     to_deliver,
     to_ship,
+    withdrawn,
 )
 from shop.orders import TRANSITIONS, ImpossibleTransition
 
@@ -51,6 +53,45 @@ def test_every_line_that_is_not_there_is_named() -> None:
         to_ship(LINES, [Portion(9, 1), Portion(1, 99), Portion(1, 1)])
 
     assert [fault.pointer for fault in refused.value.faults] == ["/items/0/position", "/items/2/position"]
+
+
+def test_what_was_given_back_before_it_was_sent_is_not_shipped() -> None:
+    lines = [Line(1, "MUG", "Mug", 3, 1, withdrawn=1), Line(2, "PEN", "Pen", 2, 0, withdrawn=2)]
+
+    assert to_ship(lines, None) == [Portion(1, 1)]
+    with pytest.raises(MoreThanLeft):
+        to_ship(lines, [Portion(1, 2)])
+
+
+def test_an_order_of_which_nothing_is_left_is_not_shipped() -> None:
+    with pytest.raises(MoreThanLeft, match="Nothing is left to ship"):
+        to_ship([Line(1, "MUG", "Mug", 2, 0, withdrawn=2)], None)
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ({}, []),
+        ({"MUG": 1}, [Portion(1, 1)]),
+        ({"PEN": 3, "PAN": 1}, [Portion(2, 2)]),
+    ],
+)
+def test_what_was_not_sent_is_given_back_first(units: dict[str, int], expected: list[Portion]) -> None:
+    assert withdrawn(LINES, units) == expected
+
+
+@pytest.mark.parametrize("fulfillment", FULFILLMENTS)
+@pytest.mark.parametrize("undelivered", [[], [1]])
+def test_an_order_of_which_the_rest_is_given_back_is_as_good_as_shipped(
+    fulfillment: str, undelivered: list[int]
+) -> None:
+    nothing_left = [Line(1, "MUG", "Mug", 3, 1, withdrawn=2)]
+
+    moves = after_withdrawal(fulfillment, nothing_left, undelivered)
+
+    expected = ["shipped"] if undelivered else ["shipped", "delivered"]
+    assert moves == (expected if fulfillment == "partially_shipped" else [])
+    assert after_withdrawal(fulfillment, LINES, undelivered) == []
 
 
 @st.composite

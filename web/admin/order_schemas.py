@@ -22,6 +22,7 @@ from web.schemas import (
     MoneyIn,
     OneLine,
     OrderFacts,
+    OrderItemOut,
     OrdersPage,
     OrderStatus,
     Out,
@@ -181,7 +182,14 @@ class AdminPaymentOut(Out):
     action_until: Instant | None = Field(description="How long the shopper has to act.")
 
 
+class AdminOrderItemOut(OrderItemOut):
+    fulfillable_quantity: int = Field(
+        description="How much of it is still to be shipped: neither sent nor given back before that."
+    )
+
+
 class AdminOrderOut(OrderFacts):
+    items: list[AdminOrderItemOut]  # type: ignore[assignment] # a line with more to it
     payments: list[AdminPaymentOut] = Field(description="Oldest first.")
     timeline: list[AdminEventOut]
     links: LinksOut

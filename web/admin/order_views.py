@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db import orders, payments
-from db.models import OrderRow, PaymentRow
+from db.models import OrderItemRow, OrderRow, PaymentRow
 from shop.money import exponent, format_amount
 from web.admin.order_schemas import AdminEventOut, AdminOrderEntry, AdminOrderOut, AdminPaymentOut
 from web.schemas import LinksOut, instant
-from web.views import event_out, order_facts
+from web.views import Money, event_out, order_facts, order_item
 
 
 def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderOut]:
@@ -21,13 +22,20 @@ def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderO
     timelines, asked = orders.timelines(session, ids), payments.rows_of(session, ids)
     return [
         AdminOrderOut(
-            **order_facts(row, items[row.id], shipments[row.id], asked[row.id]),
+            **order_facts(row, items[row.id], shipments[row.id], asked[row.id])
+            | {"items": [_item(row, item) for item in items[row.id]]},
             payments=[payment_entry(payment) for payment in asked[row.id]],
             timeline=[AdminEventOut(**event_out(event), actor=event.actor) for event in timelines[row.id]],
             links=_links(row.id),
         )
         for row in rows
     ]
+
+
+def _item(order: OrderRow, item: OrderItemRow) -> dict[str, Any]:
+    left = item.quantity - item.shipped_quantity - item.withdrawn_quantity
+    ships = order.status == "confirmed" and order.fulfillment_status in ("unfulfilled", "partially_shipped")
+    return order_item(item, Money(exponent(order.currency))) | {"fulfillable_quantity": left if ships else 0}
 
 
 def order_entry(row: OrderRow, item_count: int) -> AdminOrderEntry:

@@ -357,8 +357,9 @@ def test_the_merchant_sees_the_whole_order_but_not_the_session(case: Case) -> No
     response = case.merchant.get(f"/api/admin/orders/{case.order_id}")
 
     order, shown = ok(response), case.shown()
-    same = set(shown) - {"timeline", "links"}
+    same = set(shown) - {"timeline", "links", "items"}
     assert {name: order[name] for name in same} == {name: shown[name] for name in same}
+    assert order["items"] == [item | {"fulfillable_quantity": item["quantity"]} for item in shown["items"]]
     assert order["links"] == {"self": f"/api/admin/orders/{case.order_id}"}
     assert stages(order) == ["accepted", "stock_taken", "confirmed"]
     assert {event["actor"] for event in order["timeline"]} == {None}

@@ -298,6 +298,69 @@ def test_what_came_back_with_a_refund_does_not_come_back_again_with_the_order(an
     assert result.exit_code == 0, result.output
 
 
+def ship(case: Case, **body: Any) -> TestResponse:
+    return case.merchant.post(f"/api/admin/orders/{case.order_id}/shipments", json=body)
+
+
+def left_to_ship(case: Case) -> list[tuple[int, int]]:
+    """By line: what was sent, and what is still to be."""
+    return [(item["shipped_quantity"], item["fulfillable_quantity"]) for item in case.seen()["items"]]
+
+
+def test_units_that_came_back_before_they_were_sent_are_not_shipped(any_case: Case) -> None:
+    assert left_to_ship(any_case) == [(0, 2), (0, 1)]
+    ok(any_case.refund(amount="5.00", restock=[{"position": 1, "quantity": 1}]), 201)
+    assert left_to_ship(any_case) == [(0, 1), (0, 1)]
+
+    refused = problem(ship(any_case, items=[{"position": 1, "quantity": 2}]), 409, "shipment_exceeds_order")
+    shipped = ok(ship(any_case), 201)
+
+    assert refused["errors"][0]["available"] == 1
+    assert shipped["fulfillment_status"] == "shipped"
+    assert left_to_ship(any_case) == [(1, 0), (1, 0)]
+    any_case.shop.work_until_idle()
+    assert audit(any_case.shop).exit_code == 0
+
+
+def test_an_order_that_came_back_before_it_was_sent_is_not_shipped_but_can_be_cancelled(any_case: Case) -> None:
+    ok(any_case.refund(restock=True), 201)
+    any_case.shop.work_until_idle()
+
+    refused = problem(ship(any_case), 409, "shipment_exceeds_order")
+
+    assert "Nothing is left to ship" in refused["detail"]
+    assert left_to_ship(any_case) == [(0, 0), (0, 0)]
+    cancelled = ok(any_case.merchant.post(f"/api/admin/orders/{any_case.order_id}/cancel", json={}))
+    assert (cancelled["status"], cancelled["payment_status"]) == ("cancelled", "refunded")
+    assert (any_case.shop.stock("MUG"), any_case.shop.stock("PEN")) == (10, 10)
+    assert audit(any_case.shop).exit_code == 0
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_an_order_whose_rest_came_back_is_shipped_and_arrives(any_case: Case, *, arrived: bool) -> None:
+    ok(ship(any_case, items=[{"position": 1, "quantity": 1}]), 201)
+    deliver = f"/api/admin/orders/{any_case.order_id}/deliver"
+    if arrived:
+        ok(any_case.merchant.post(deliver, json={}))
+
+    order = ok(
+        any_case.refund(amount="5.00", restock=[{"position": 1, "quantity": 1}, {"position": 2, "quantity": 1}]),
+        201,
+    )
+
+    assert order["fulfillment_status"] == ("delivered" if arrived else "shipped")
+    problem(ship(any_case), 409, "transition_not_allowed")
+    if not arrived:
+        order = ok(any_case.merchant.post(deliver, json={}))
+    assert order["fulfillment_status"] == "delivered"
+    any_case.shop.work_until_idle()
+    result = audit(any_case.shop)
+    assert result.exit_code == 0, result.output
+    ok(any_case.merchant.post(f"/api/admin/orders/{any_case.order_id}/return", json={}))
+    assert (any_case.shop.stock("MUG"), any_case.shop.stock("PEN")) == (10, 10)
+    assert audit(any_case.shop).exit_code == 0
+
+
 def test_a_failed_order_whose_units_were_released_gives_none_back(any_shop: Shop) -> None:
     case = Case(any_shop, "tok_refund_refused")
     ok(case.shopper.post(f"/api/orders/{case.order_id}/cancel", json={}))

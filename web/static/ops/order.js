@@ -184,7 +184,7 @@ function totals(order) {
 
 function actions(order) {
   const confirmed = order.status === "confirmed";
-  const unsent = order.items.some((item) => item.shipped_quantity < item.quantity);
+  const unsent = order.items.some((item) => item.fulfillable_quantity > 0);
   const sent = order.fulfillment_status !== "unfulfilled";
   const paid = ["captured", "partially_refunded"].includes(order.payment_status);
   const possible = [
