@@ -11,7 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,21 @@ class Shopper:
             return order if order.get("terminal") else None
 
         return until(terminal, RECOVERY_SECONDS, f"order {order_id} to be terminal") or {}
+
+
+def halt(pid: int) -> None:
+    """Let a process stand still until it is told to go on (SIGCONT), each thread of it. Linux only."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: _stands_still(pid), what=f"process {pid} to stand still")
+
+
+def _stands_still(pid: int) -> bool:
+    try:
+        stats = [(thread / "stat").read_text() for thread in Path(f"/proc/{pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):  # It, or a thread of it, has just ended.
+        return not Path(f"/proc/{pid}").exists()
+    return all(stat.rpartition(")")[2].split()[0] in "TtZX" for stat in stats)
 
 
 @dataclass

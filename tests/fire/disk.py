@@ -135,6 +135,14 @@ class Disk:
         """
         self._call("power_off", os.fsencode(self.journal), ctypes.c_uint64(after))
 
+    def is_free(self) -> bool:
+        """Whether nobody is in the midst of a change: whoever stands still there keeps everybody waiting."""
+        try:
+            self._call("power_is_free", os.fsencode(self.journal))
+        except TimeoutError:
+            return False
+        return True
+
     def is_off(self) -> bool:
         with self.journal.open("rb") as file:
             _end, records, off_at, off, _broken = HEAD.unpack(file.read(HEAD.size))

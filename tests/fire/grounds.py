@@ -27,7 +27,7 @@ from tasks.failpoints import FILE_VARIABLE
 from tasks.queues import QUEUES
 from tests.fire.client import Log, LoggingShopper
 from tests.fire.evidence import unfinished
-from tests.processes import Answer, RunningShop, Shopper
+from tests.processes import Answer, RunningShop, Shopper, halt
 from tests.servers import until
 from tests.tasks.receivers import Receiver, receiver
 
@@ -153,7 +153,7 @@ class Ground:
 
     def _halt(self, pid: int) -> bool:
         """Let a process stand still, unless that keeps others from writing."""
-        os.kill(pid, signal.SIGSTOP)
+        halt(pid)
         free = self._is_free()
         if not free:
             os.kill(pid, signal.SIGCONT)

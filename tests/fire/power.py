@@ -36,7 +36,7 @@ from tests.fire.checker import check
 from tests.fire.client import Log, LoggingShopper
 from tests.fire.disk import Disk, Loss, compiler
 from tests.fire.evidence import AWAY, unfinished
-from tests.processes import RunningShop, Shopper
+from tests.processes import RunningShop, Shopper, halt
 from tests.servers import until
 from web.settings import ROOT
 
@@ -241,7 +241,7 @@ class PowerCuts:
             time.sleep(self.dice.uniform(0.1, 1.0))
             if moment == "with the worker behind":
                 # What is accepted now is in no database yet: nothing but the log can bring it back.
-                self.signal(signal.SIGSTOP, self.shop.pids()["worker"])
+                until(self.halt_worker, REST_SECONDS, "a moment in which the worker writes nothing")
                 time.sleep(self.dice.uniform(0.1, 0.6))
             if moment == "with the log rewritten":
                 self.rewrite_log()
@@ -252,6 +252,16 @@ class PowerCuts:
             else:
                 self.disk.off()
             self.lose(moment)
+
+    def halt_worker(self) -> bool:
+        """Let the worker stand still, unless that keeps others from writing."""
+        pids = self.shop.pids()["worker"]
+        for pid in pids:
+            halt(pid)
+        if self.disk.is_free():
+            return True
+        self.signal(signal.SIGCONT, pids)
+        return False
 
     def cut_while_starting(self) -> None:
         """Cut the power of a shop that is just coming back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 
 from tests.fire.disk import Disk, build
 from tests.fire.power import BUGS, PowerCuts, why_not, with_a_bug
+from tests.processes import halt
 from tests.servers import until
 from web.settings import ROOT
 
@@ -56,6 +58,35 @@ class Harsh(random.Random):
 
     def choice(self, seq):  # type: ignore[no-untyped-def]
         return seq[0]
+
+
+def test_who_stands_still_in_a_change_keeps_the_disk_and_who_does_so_elsewhere_does_not(disk: Disk) -> None:
+    program = """
+import os
+book = os.open("book", os.O_RDWR | os.O_CREAT)
+while True:
+    os.pwrite(book, b"b" * 4096, 0)
+"""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=disk.folder, env={"PATH": os.environ["PATH"], **disk.environment}
+    )
+
+    def halted() -> bool:
+        """Whether it stands still where it keeps nobody waiting."""
+        os.kill(writer.pid, signal.SIGCONT)
+        halt(writer.pid)
+        return disk.is_free()
+
+    try:
+        until((disk.folder / "book").exists, what="the first change")
+        for wanted in (False, True, False):
+            until(lambda wanted=wanted: halted() is wanted, 20, f"a halt of the other kind than {not wanted}")  # type: ignore[misc]
+        os.kill(writer.pid, signal.SIGCONT)
+        until(disk.is_free, what="the writer to go on")
+    finally:
+        writer.kill()
+        writer.wait()
+    assert disk.is_free()
 
 
 PREPARE = """
