@@ -53,9 +53,15 @@ fork = multiprocessing.get_context("fork")
 
 
 class DoorWorker(SimpleWorker):
-    """RQ's worker, with short patience: its server is back in seconds, and so must it be."""
+    """RQ's worker, with short patience: its server is back in seconds, and so must it be.
+
+    RQ waits 45 s for a job, and 10 more before it takes a connection for dead: whose server fell silent without
+    hanging up would settle nothing for so long.
+    """
 
     max_connection_wait_time = 1.0
+    dequeue_timeout = 1
+    connection_timeout = 3
 
 
 def serve_queue(queue: str, settings: Settings, rules: Rules, parent: int) -> None:

@@ -80,7 +80,7 @@ def connect_queue(url: str, retries: int = 1) -> Redis:
     it is back as soon as its server is.
     """
     retry = Retry(ConstantBackoff(0.1), retries)
-    return Redis.from_url(url, retry=retry, socket_connect_timeout=1.0, socket_timeout=5.0)
+    return Redis.from_url(url, retry=retry, socket_connect_timeout=1.0, socket_timeout=3.0)
 
 
 def open_queue(name: str, connection: Redis) -> Queue:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
+from tasks.queues import CHECKOUT, Bell, connect_queue, open_queue
 from tests.fire.client import Log
 from tests.fire.crowd import Completed, Crowd
-from tests.fire.harm import Harm, Kill
+from tests.fire.harm import Harm, Kill, kept
 from tests.fire.proxy import CALM, BadLine, Faults, bad_line
 from tests.fire.soak import BAD_LINE, DISTURBED, QUIET, SHORT, STRUCK_AGAIN, recoveries, soak
-from tests.processes import RunningShop
+from tests.processes import RunningShop, running
+from tests.servers import until
 
 ALWAYS = 1000.0
 
@@ -117,3 +121,25 @@ def test_a_late_reply_comes_and_a_calm_line_loses_nothing(line: BadLine, client:
 
     assert [client.incr("n") for _ in range(100)] == list(range(2, 102))
     assert line.happened.keys() <= {"delay"}
+
+
+@pytest.mark.e2e
+def test_a_worker_whose_server_fell_silent_settles_again_within_seconds(tmp_path: Path) -> None:
+    with (
+        kept(tmp_path / "valkey") as keeper,
+        bad_line(keeper.socket, seed=1) as line,
+        running(RunningShop(tmp_path / "var", settings={"REDIS_URL": line.url})) as shop,
+        closing(connect_queue(keeper.url)) as direct,
+    ):
+        queue = open_queue(CHECKOUT, direct)
+        line.faults = Faults(0, 0, 0, 0, swallow=ALWAYS)
+        assert Bell(queue).ring()
+        until(lambda: queue.count == 0, what="the ring to be sent to the worker")
+        line.faults = CALM
+        shopper = shop.shopper()
+        shopper.add("enamel-mug")
+        began = time.monotonic()
+        order = shopper.outcome(shopper.check_out().body["id"])
+
+    assert order["status"] == "confirmed"
+    assert time.monotonic() - began < 10
