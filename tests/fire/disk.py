@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SOURCE = Path(__file__).with_name("power.c")
 WRITE, RESIZE, SYNC, SYNC_FOLDER, CREATE, RENAME, LINK, UNLINK = range(1, 9)
@@ -144,9 +145,16 @@ class Disk:
         return True
 
     def is_off(self) -> bool:
-        with self.journal.open("rb") as file:
-            _end, records, off_at, off, _broken = HEAD.unpack(file.read(HEAD.size))
+        _end, records, off_at, off, _broken = self._head()
         return bool(off or (off_at and records >= off_at))
+
+    def records(self) -> int:
+        """How many changes were noted."""
+        return int(self._head()[1])
+
+    def _head(self) -> tuple[Any, ...]:
+        with self.journal.open("rb") as file:
+            return HEAD.unpack(file.read(HEAD.size))
 
     def lose(self, dice: random.Random) -> Loss:
         """Make the folder what the cut left of it. When all that worked in it are dead."""

@@ -73,7 +73,9 @@ while True:
 
     def halted() -> bool:
         """Whether it stands still where it keeps nobody waiting."""
+        before = disk.records()
         os.kill(writer.pid, signal.SIGCONT)
+        until(lambda: disk.records() > before, what="the writer to write")
         halt(writer.pid)
         return disk.is_free()
 
