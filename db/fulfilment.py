@@ -94,14 +94,16 @@ def withdraw(session: Session, order: OrderRow, units: Mapping[str, int], act: A
     """Units of products are given back: what of them was not sent yet is not shipped any more."""
     if order.status != "confirmed" or not units:
         return
-    for portion in fulfilment.withdrawn(lines_of(session, order.id), units):
+    lines = lines_of(session, order.id)
+    portions = fulfilment.withdrawn(lines, units)
+    for portion in portions:
         session.execute(
             update(OrderItemRow)
             .where(OrderItemRow.order_id == order.id, OrderItemRow.position == portion.position)
             .values(withdrawn_quantity=OrderItemRow.withdrawn_quantity + portion.quantity)
         )
     undelivered = [row.number for row in shipment_rows(session, order.id) if row.delivered_at is None]
-    for status in fulfilment.after_withdrawal(order.fulfillment_status, lines_of(session, order.id), undelivered):
+    for status in fulfilment.after_withdrawal(order.fulfillment_status, lines, portions, undelivered):
         order.fulfillment_status = status
         tell(session, order, status, "The rest was given back and is not sent", act)
         if status == "delivered":
@@ -110,12 +112,11 @@ def withdraw(session: Session, order: OrderRow, units: Mapping[str, int], act: A
 
 def lines_of(session: Session, order_id: str) -> list[Line]:
     """An order's lines, and what of them is left to ship."""
-    columns = (
-        *(OrderItemRow.position, OrderItemRow.product_id, OrderItemRow.name),
-        *(OrderItemRow.quantity, OrderItemRow.shipped_quantity, OrderItemRow.withdrawn_quantity),
-    )
-    query = select(*columns).where(OrderItemRow.order_id == order_id).order_by(OrderItemRow.position)
-    return [Line(*row) for row in session.execute(query)]
+    return [line_of(row) for row in items(session, [order_id])[order_id]]
+
+
+def line_of(row: OrderItemRow) -> Line:
+    return Line(row.position, row.product_id, row.name, row.quantity, row.shipped_quantity, row.withdrawn_quantity)
 
 
 def deliver(session: Session, order: OrderRow, wanted: int | None, act: Act) -> None:

@@ -57,6 +57,7 @@ def take_held(session: Session, units: Mapping[str, int], movements: Sequence[Mo
     """`take` off products that are locked, in one statement, in whatever order. PostgreSQL only.
 
     The movements wait for the locks too: the ids of a product's ledger must be in the order in which its stock moved.
+    Raises Oversold if there are too few.
     """
     if units:
         values = {"products": list(units), "units": list(units.values())}

@@ -366,7 +366,7 @@ def _use_a_log(connection: Any, patience_seconds: float) -> None:
         except SQLITE.OperationalError:
             if time.monotonic() > until:
                 raise
-            time.sleep(0.005)
+            time.sleep(0.005)  # The busy timeout does not count here: waiting for the others is left to us.
         else:
             return
 

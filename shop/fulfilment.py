@@ -98,8 +98,16 @@ def _exceeded(i: int, portion: Portion, line: Line) -> Fault:
 
 def after_shipment(fulfillment: str, lines: Sequence[Line], parcel: Sequence[Portion]) -> str:
     """The fulfilment status once this shipment is on its way."""
-    left = sum(line.left for line in lines) - sum(portion.quantity for portion in parcel)
-    return move("fulfillment_status", fulfillment, "partially_shipped" if left else "shipped")
+    return move("fulfillment_status", fulfillment, "partially_shipped" if _left_after(lines, parcel) else "shipped")
+
+
+def _left_after(lines: Sequence[Line], gone: Sequence[Portion]) -> int:
+    return sum(line.left for line in lines) - sum(portion.quantity for portion in gone)
+
+
+def fulfillable(status: str, fulfillment: str, line: Line) -> int:
+    """How much of an order's line is still to be shipped."""
+    return line.left if status == "confirmed" and "shipped" in TRANSITIONS["fulfillment_status"][fulfillment] else 0
 
 
 def withdrawn(lines: Sequence[Line], units: Mapping[str, int]) -> list[Portion]:
@@ -108,12 +116,14 @@ def withdrawn(lines: Sequence[Line], units: Mapping[str, int]) -> list[Portion]:
     return [portion for portion in given if portion.quantity]
 
 
-def after_withdrawal(fulfillment: str, lines: Sequence[Line], undelivered: Sequence[int]) -> list[str]:
-    """The fulfilment statuses that an order comes to when less of it is left: all that will be sent may be sent.
+def after_withdrawal(
+    fulfillment: str, lines: Sequence[Line], given: Sequence[Portion], undelivered: Sequence[int]
+) -> list[str]:
+    """The fulfilment statuses that an order comes to once these are not shipped any more: none while some are left.
 
     `undelivered` are the numbers of the shipments that are on their way.
     """
-    if fulfillment != "partially_shipped" or any(line.left for line in lines):
+    if fulfillment != "partially_shipped" or _left_after(lines, given):
         return []
     shipped = move("fulfillment_status", fulfillment, "shipped")
     return [shipped] if undelivered else [shipped, move("fulfillment_status", shipped, "delivered")]

@@ -49,7 +49,7 @@ def _remembering_builders() -> None:
             written[key] = write(rule, append_unknown)
         return written[key]
 
-    Rule._compile_builder = builder  # type: ignore[method-assign]
+    Rule._compile_builder = builder  # type: ignore[method-assign] # there is no other door
 
 
 _remembering_builders()

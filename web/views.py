@@ -344,7 +344,7 @@ def order_facts(
         "fulfillment_status": row.fulfillment_status,
         "email": row.email,
         "currency": row.currency,
-        "items": [order_item(item, money) for item in items],
+        "items": [_order_item(item, money) for item in items],
         "subtotal": money(row.subtotal_minor),
         "shipping_amount": money(row.shipping_minor),
         "tax_amount": money(row.tax_minor),
@@ -406,7 +406,7 @@ _REFUND_STATUS = {"succeeded": "succeeded", "refused": "refused", "dropped": "re
 """How an operation that is done is called; any other is pending."""
 
 
-def order_item(item: OrderItemRow, money: Money) -> Document:
+def _order_item(item: OrderItemRow, money: Money) -> Document:
     return {
         "position": item.position,
         "product_id": item.product_id,

@@ -81,8 +81,9 @@ while True:
 
     try:
         until((disk.folder / "book").exists, what="the first change")
-        for wanted in (False, True, False):
-            until(lambda wanted=wanted: halted() is wanted, 20, f"a halt of the other kind than {not wanted}")  # type: ignore[misc]
+        until(lambda: not halted(), 20, "a halt in a change")
+        until(halted, 20, "a halt elsewhere")
+        until(lambda: not halted(), 20, "a halt in a change, once more")
         os.kill(writer.pid, signal.SIGCONT)
         until(disk.is_free, what="the writer to go on")
     finally:

@@ -17,6 +17,7 @@ from shop.fulfilment import (
     after_withdrawal,
     cancel,
     delivery_text,
+    fulfillable,
     may_ship,
     payment_when_cancelled,
     shipment_text,
@@ -85,13 +86,25 @@ def test_what_was_not_sent_is_given_back_first(units: dict[str, int], expected: 
 def test_an_order_of_which_the_rest_is_given_back_is_as_good_as_shipped(
     fulfillment: str, undelivered: list[int]
 ) -> None:
-    nothing_left = [Line(1, "MUG", "Mug", 3, 1, withdrawn=2)]
+    lines = [Line(1, "MUG", "Mug", 3, 1, withdrawn=1)]
 
-    moves = after_withdrawal(fulfillment, nothing_left, undelivered)
+    moves = after_withdrawal(fulfillment, lines, [Portion(1, 1)], undelivered)
 
     expected = ["shipped"] if undelivered else ["shipped", "delivered"]
     assert moves == (expected if fulfillment == "partially_shipped" else [])
-    assert after_withdrawal(fulfillment, LINES, undelivered) == []
+    assert after_withdrawal(fulfillment, lines, [], undelivered) == []
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("fulfillment", FULFILLMENTS)
+def test_what_is_still_to_be_shipped_can_be(status: str, fulfillment: str) -> None:
+    try:
+        may_ship(status, fulfillment)
+        expected = [2, 2, 0]
+    except ImpossibleTransition:
+        expected = [0, 0, 0]
+
+    assert [fulfillable(status, fulfillment, line) for line in LINES] == expected
 
 
 @st.composite

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import orders, payments
+from db import fulfilment, orders, payments
 from db.models import OrderItemRow, OrderRow, PaymentRow
+from shop.fulfilment import fulfillable
 from shop.money import exponent, format_amount
 from web.admin.order_schemas import AdminEventOut, AdminOrderEntry, AdminOrderOut, AdminPaymentOut
 from web.schemas import LinksOut, instant
-from web.views import Money, event_out, order_facts, order_item
+from web.views import event_out, order_facts
 
 
 def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderOut]:
@@ -22,8 +23,7 @@ def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderO
     timelines, asked = orders.timelines(session, ids), payments.rows_of(session, ids)
     return [
         AdminOrderOut(
-            **order_facts(row, items[row.id], shipments[row.id], asked[row.id])
-            | {"items": [_item(row, item) for item in items[row.id]]},
+            **_facts(row, items[row.id], shipments[row.id], asked[row.id]),
             payments=[payment_entry(payment) for payment in asked[row.id]],
             timeline=[AdminEventOut(**event_out(event), actor=event.actor) for event in timelines[row.id]],
             links=_links(row.id),
@@ -32,10 +32,14 @@ def whole_orders(session: Session, rows: Sequence[OrderRow]) -> list[AdminOrderO
     ]
 
 
-def _item(order: OrderRow, item: OrderItemRow) -> dict[str, Any]:
-    left = item.quantity - item.shipped_quantity - item.withdrawn_quantity
-    ships = order.status == "confirmed" and order.fulfillment_status in ("unfulfilled", "partially_shipped")
-    return order_item(item, Money(exponent(order.currency))) | {"fulfillable_quantity": left if ships else 0}
+def _facts(
+    order: OrderRow, items: Sequence[OrderItemRow], shipments: Sequence[orders.Shipment], asked: Sequence[PaymentRow]
+) -> dict[str, Any]:
+    """What the shopper sees too, and what of each line is still to be shipped."""
+    facts = order_facts(order, items, shipments, asked)
+    for shown, item in zip(facts["items"], items, strict=True):
+        shown["fulfillable_quantity"] = fulfillable(order.status, order.fulfillment_status, fulfilment.line_of(item))
+    return facts
 
 
 def order_entry(row: OrderRow, item_count: int) -> AdminOrderEntry:
