@@ -12,6 +12,8 @@ from db import order_looks, orders
 from db.models import OrderRow
 from shop.errors import OrderNotFound, Unavailable
 from shop.money import exponent
+from shop.orders import OPEN
+from web.instants import from_instant
 from web.schemas import OrdersOut, OrdersPage, OrderSummary
 from web.services import Services
 from web.views import Document, order_out, order_summary, pending_order, pending_summary
@@ -19,6 +21,8 @@ from web.views import Document, order_out, order_summary, pending_order, pending
 LONGEST_WAIT_SECONDS = 25
 OPEN_RETRY_AFTER_SECONDS = 1
 CROWDED_RETRY_AFTER_SECONDS = 3
+GIVING_BACK_MS = 60_000
+"""A worker that died just then is back in seconds, and the cart with it."""
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*(\"?)([0-9]{1,30})\1\s*(?:$|[,;])", re.IGNORECASE)
 
 
@@ -29,10 +33,13 @@ def wait_seconds(prefer: str | None) -> int:
 
 
 def read_order(services: Services, order_id: str, session_id: str) -> Document:
-    """The session's order as it stands. Never missing after a 202. Raises OrderNotFound or Unavailable."""
+    """The session's order as it stands. Never missing after a 202, never failed before its cart is back.
+
+    Raises OrderNotFound or Unavailable.
+    """
     try:
         if order := _from_sql(services, order_id, session_id):
-            return order
+            return _with_its_cart(services, order, session_id) if order["status"] == "failed" else order
     except Unavailable:
         snapshot = services.inbox.find(order_id, session_id)
         if snapshot is None:
@@ -43,6 +50,22 @@ def read_order(services: Services, order_id: str, session_id: str) -> Document:
         raise OrderNotFound("There is no such order, or it was placed in another session.")
     if snapshot.status is not None and (order := _from_sql(services, order_id, session_id)):
         return order  # It was settled between our first look and the second.
+    return _from_snapshot(snapshot)
+
+
+def _with_its_cart(services: Services, failed: Document, session_id: str) -> Document:
+    """A failed order; until its cart is back, a moment after the commit, it stands as it stood before.
+
+    Not for ever: where the carts' store was put back to an older state, nobody gives back any more.
+    """
+    if services.now() - from_instant(failed["updated_at"]) > GIVING_BACK_MS:
+        return failed
+    try:
+        snapshot = services.inbox.find(failed["id"], session_id)
+    except Unavailable:  # Nobody can look at a cart now either.
+        return failed
+    if snapshot is None or snapshot.status not in (None, *OPEN):
+        return failed
     return _from_snapshot(snapshot)
 
 

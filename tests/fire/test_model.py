@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from tasks import failpoints, runtime
 from tasks import pay as pay_job
 from tasks.checkout import settle
 from tests.fire.model import SHORT, run
 from tests.harness import Client, Shop
-from tests.tasks.crashes import Killed, die, work_to_the_end
+from tests.tasks.crashes import dies_at, work_to_the_end
 from tests.tasks.helpers import cart_of
 
 CARD = {"payment_method": "card", "payment_token": "tok_approve"}
@@ -20,15 +17,6 @@ CARD = {"payment_method": "card", "payment_token": "tok_approve"}
 @pytest.mark.e2e
 def test_the_shop_and_the_model_agree_whatever_happens() -> None:
     run(2026, SHORT)
-
-
-def dies_at(point: str, shop: Shop, job: Callable[[], object], own: runtime.Runtime) -> None:
-    failpoints.arm(point, die)
-    runtime.start(own)
-    with pytest.raises(Killed):
-        job()
-    failpoints.disarm()
-    runtime.start(shop.runtime)
 
 
 def cancels(shopper: Client, order_id: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
@@ -47,6 +48,16 @@ class Nth:
 
 def die() -> None:
     raise Killed
+
+
+def dies_at(point: str, shop: Shop, job: Callable[[], object], own: runtime.Runtime) -> None:
+    """Run a job in its own runtime until it dies at that place; the test goes on in the shop's."""
+    failpoints.arm(point, die)
+    runtime.start(own)
+    with pytest.raises(Killed):
+        job()
+    failpoints.disarm()
+    runtime.start(shop.runtime)
 
 
 def shopper(shop: Shop) -> FlaskClient:

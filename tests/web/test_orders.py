@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from tasks.checkout import settle
+from tasks.pay import pay
 from tests.harness import Client, Shop
 from tests.servers import until
-from tests.web.answers import add, ok, problem
+from tests.tasks.crashes import dies_at, work_to_the_end
+from tests.tasks.helpers import cart_of
+from tests.web.answers import add, ok, problem, take_redis_away
 from web.follow import wait_seconds
 
 UNKNOWN = "01999999-9999-7999-8999-999999999999"
@@ -80,6 +84,53 @@ def test_a_failed_order_says_why_for_every_line_and_gives_the_cart_back(stocked:
     assert len(cart["warnings"]) == 2
     summary = ok(shopper.get("/api/orders"))["items"][0]
     assert (summary["status"], summary["failure_code"]) == ("failed", failure["code"])
+
+
+def test_an_order_is_not_told_as_failed_before_its_cart_is_back(stocked: Shop, shopper: Client) -> None:
+    order_id = stocked.checkout(shopper, MUG=2)
+    stocked.change("MUG", stock_quantity=1)
+    dies_at("settle.telling", stocked, settle, stocked.runtime)
+
+    assert (stocked.order(order_id).status, told(shopper, order_id), cart_of(shopper)) == ("failed", "pending", {})
+    work_to_the_end(stocked)
+
+    assert (told(shopper, order_id), cart_of(shopper)) == ("failed", {"MUG": 2})
+
+
+def test_a_payment_is_not_told_as_declined_before_the_cart_is_back(stocked: Shop, shopper: Client) -> None:
+    order_id = stocked.checkout(shopper, {"payment_method": "card", "payment_token": "tok_decline"}, MUG=2)
+    settle()
+    dies_at("pay.telling", stocked, pay, stocked.pay_runtime)
+
+    assert (stocked.order(order_id).status, told(shopper, order_id), cart_of(shopper)) == ("failed", "processing", {})
+    work_to_the_end(stocked)
+
+    assert (told(shopper, order_id), cart_of(shopper)) == ("failed", {"MUG": 2})
+
+
+def test_with_redis_away_a_failed_order_is_told_whether_or_not_its_cart_is_back(stocked: Shop, shopper: Client) -> None:
+    order_id = stocked.checkout(shopper, MUG=2)
+    stocked.change("MUG", stock_quantity=1)
+    dies_at("settle.telling", stocked, settle, stocked.runtime)
+    take_redis_away(stocked.redis)
+
+    assert told(shopper, order_id) == "failed"
+
+
+def test_an_order_whose_cart_never_comes_back_is_told_as_failed_after_a_minute(stocked: Shop, shopper: Client) -> None:
+    order_id = stocked.checkout(shopper, MUG=2)
+    stocked.change("MUG", stock_quantity=1)
+    dies_at("settle.telling", stocked, settle, stocked.runtime)
+
+    stocked.clock.forward(59)
+    assert told(shopper, order_id) == "pending"
+    stocked.clock.forward(2)
+    assert told(shopper, order_id) == "failed"
+
+
+def told(shopper: Client, order_id: str) -> str:
+    status: str = ok(shopper.get(f"/api/orders/{order_id}"))["status"]
+    return status
 
 
 @pytest.mark.parametrize("settled", [False, True])

@@ -128,12 +128,7 @@ function failure(found) {
 
 /** A failed order's cart is the shopper's again. */
 async function countCart(order) {
-  let cart = await shop.cart().catch(() => null);
-  // The order has failed as soon as SQL says so; its cart follows a moment later.
-  for (let look = 0; look < 10 && order.status === "failed" && cart?.total_quantity === 0; look++) {
-    await new Promise((done) => setTimeout(done, 500));
-    cart = await shop.cart().catch(() => null);
-  }
+  const cart = await shop.cart().catch(() => null);
   if (!cart) return;
   showCount(cart.total_quantity);
   const place = page.querySelector("[data-given-back]");
