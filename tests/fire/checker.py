@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fire.evidence import Evidence, gather, unfinished
+from tests.fire.evidence import Evidence, damage, gather, unfinished
 from tests.fire.judgements import JUDGEMENTS, Finding, counts
 
 MOST_PRINTED = 30
@@ -42,6 +42,8 @@ class Report:
 
 def check(var_dir: Path, database_url: str, redis_url: str, logs: Sequence[Path]) -> Report:
     """Hold everything that is known of a run against the promises. The shop must be at rest."""
+    if damaged := [Finding("P1", name, f"is damaged: {how}") for name, how in damage(var_dir, database_url)]:
+        return Report(damaged, {})
     return judge(gather(var_dir, database_url, redis_url, logs))
 
 

@@ -18,7 +18,7 @@ from carts.inbox import Inbox
 from carts.store import Carts
 from db.audit import CHECKS
 from db.models import OrderEventRow, OrderItemRow, OrderRow, PaymentRow
-from db.session import Database
+from db.session import SQLITE, Database
 from payments.sandbox import Sandbox
 from payments.sandbox_store import Account
 from shop.errors import Unavailable
@@ -178,6 +178,21 @@ def _told(entry: Entry) -> str:
     given = {name: getattr(entry, name) for name in entry.__struct_fields__ if name not in ("at", "what", "session")}
     facts = " ".join(f"{name}={value}" for name, value in given.items() if value not in (None, False))
     return f"{entry.session[:8]} {entry.what}s {facts}"
+
+
+def damage(var_dir: Path, database_url: str) -> Iterator[tuple[str, str]]:
+    """SQLite files that are not whole, and what is wrong with each: nothing in them can be judged."""
+    shop = Path(database_url.removeprefix("sqlite:///")) if database_url.startswith("sqlite:///") else None
+    for path in (shop, var_dir / "sandbox.db"):
+        if path is None or not path.exists():
+            continue
+        try:
+            with closing(SQLITE.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
+                (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
+        except SQLITE.DatabaseError as error:
+            verdict = str(error)
+        if verdict != "ok":
+            yield path.name, verdict
 
 
 def gather(var_dir: Path, database_url: str, redis_url: str, logs: Sequence[Path]) -> Evidence:

@@ -30,12 +30,11 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from db.session import SQLITE
 from shop.errors import Unavailable
 from tests.fire.checker import check
 from tests.fire.client import Log, LoggingShopper
 from tests.fire.disk import Disk, Loss, compiler
-from tests.fire.evidence import AWAY, unfinished
+from tests.fire.evidence import AWAY, damage, unfinished
 from tests.processes import RunningShop, Shopper, halt
 from tests.servers import until
 from web.settings import ROOT
@@ -291,22 +290,19 @@ class PowerCuts:
         var_dir = self.shop.var_dir
         database_url, redis_url = f"sqlite:///{var_dir}/shop.db", f"unix://{var_dir}/valkey/valkey.sock"
         found: list[str] = []
+        remains: list[str] = []
         try:
             until(lambda: self.at_rest(database_url, redis_url), REST_SECONDS, "the shop to be at rest")
         except AssertionError:
             remains = unfinished(database_url, redis_url)
             found.append(f"not at rest after {REST_SECONDS} s: {remains[:5]}")
-            if remains == AWAY:  # Then nobody else can be asked.
-                self.run.violations.append(f"after cut {self.run.cuts.total()}: {found[0]}")
-                return
-        self.crowd.look_back(final=final)
-        report = check(var_dir, database_url, redis_url, [self.place / "shoppers.log"])
-        self.run.counts = report.counts
-        found += [f"{each.promise}: {each.subject}: {each.message}" for each in report.violations]
-        for name in ("shop.db", "sandbox.db"):
-            with closing(SQLITE.connect(f"file:{var_dir}/{name}?mode=ro", uri=True)) as database:
-                (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
-            found += [f"{name} is damaged: {verdict}"] if verdict != "ok" else []
+        damaged = [f"{name} is damaged: {how}" for name, how in damage(var_dir, database_url)]
+        found += damaged
+        if not damaged and remains != AWAY:  # Else nobody can be asked.
+            self.crowd.look_back(final=final)
+            report = check(var_dir, database_url, redis_url, [self.place / "shoppers.log"])
+            self.run.counts = report.counts
+            found += [f"{each.promise}: {each.subject}: {each.message}" for each in report.violations]
         cut = self.run.cuts.total()
         self.run.violations += [f"after cut {cut}: {each}" for each in found]
 

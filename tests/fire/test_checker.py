@@ -393,6 +393,21 @@ def test_what_was_damaged_is_named(scene: Scene, damage: str) -> None:
 HELD_OPEN = Payment("k", "authorize", "unknown", 1000, "sandbox", None, 3, 1, False, UNHEARD_OF)
 
 
+@pytest.mark.parametrize("file", ["shop.db", "sandbox.db"])
+@pytest.mark.parametrize("first", [0, 4096], ids=["its head", "its pages"])
+def test_a_damaged_file_is_a_violation_and_not_the_end_of_the_checker(scene: Scene, file: str, first: int) -> None:
+    path = scene.var_dir / file
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:first] + b"\xff" * (len(whole) - first))
+
+    (found,) = scene.report().violations
+
+    assert (found.promise, found.subject) == ("P1", file)
+    assert found.message.startswith("is damaged: ")
+
+
 def test_a_payment_nobody_has_heard_of_is_no_fault_of_an_order_that_was_cancelled() -> None:
     assert HELD_OPEN.is_unheard_of("cancelled")
 
