@@ -38,8 +38,8 @@ def read_order(services: Services, order_id: str, session_id: str) -> Document:
     Raises OrderNotFound or Unavailable.
     """
     try:
-        if order := _from_sql(services, order_id, session_id):
-            return _with_its_cart(services, order, session_id) if order["status"] == "failed" else order
+        if order := _settled(services, order_id, session_id):
+            return order
     except Unavailable:
         snapshot = services.inbox.find(order_id, session_id)
         if snapshot is None:
@@ -48,24 +48,27 @@ def read_order(services: Services, order_id: str, session_id: str) -> Document:
     snapshot = services.inbox.find(order_id, session_id)
     if snapshot is None:
         raise OrderNotFound("There is no such order, or it was placed in another session.")
-    if snapshot.status is not None and (order := _from_sql(services, order_id, session_id)):
+    if snapshot.status is not None and (order := _settled(services, order_id, session_id)):
         return order  # It was settled between our first look and the second.
     return _from_snapshot(snapshot)
 
 
-def _with_its_cart(services: Services, failed: Document, session_id: str) -> Document:
-    """A failed order; until its cart is back, a moment after the commit, it stands as it stood before.
+def _settled(services: Services, order_id: str, session_id: str) -> Document | None:
+    """An order in SQL. A failed one stands as it stood before until its cart is back, a moment after the commit.
 
     Not for ever: where the carts' store was put back to an older state, nobody gives back any more.
     """
-    if services.now() - from_instant(failed["updated_at"]) > GIVING_BACK_MS:
-        return failed
+    order = _from_sql(services, order_id, session_id)
+    if order is None or order["status"] != "failed":
+        return order
+    if services.now() - from_instant(order["updated_at"]) > GIVING_BACK_MS:
+        return order
     try:
-        snapshot = services.inbox.find(failed["id"], session_id)
+        snapshot = services.inbox.find(order_id, session_id)
     except Unavailable:  # Nobody can look at a cart now either.
-        return failed
+        return order
     if snapshot is None or snapshot.status not in (None, *OPEN):
-        return failed
+        return order
     return _from_snapshot(snapshot)
 
 

@@ -165,6 +165,23 @@ def test_an_order_settled_between_two_looks_is_shown_settled(
     assert ok(shopper.get(f"/api/orders/{order_id}"))["status"] == "confirmed"
 
 
+def test_an_order_that_fails_between_two_looks_is_not_told_so_before_its_cart_is_back(
+    stocked: Shop, shopper: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = stocked.checkout(shopper, {"payment_method": "card", "payment_token": "tok_decline"}, MUG=2)
+    find = stocked.services.inbox.find
+
+    def find_late(*which: str) -> Any:
+        monkeypatch.undo()
+        settle()
+        dies_at("pay.telling", stocked, pay, stocked.pay_runtime)
+        return find(*which)
+
+    monkeypatch.setattr(stocked.services.inbox, "find", find_late)
+
+    assert (told(shopper, order_id), stocked.order(order_id).status) == ("processing", "failed")
+
+
 def test_the_order_keeps_its_prices_whatever_the_catalogue_says_later(stocked: Shop, shopper: Client) -> None:
     order_id = stocked.checkout(shopper, MUG=2)
     stocked.work_until_idle()
