@@ -31,10 +31,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shop.errors import Unavailable
-from tests.fire.checker import check
+from tests.fire.checker import judge
 from tests.fire.client import Log, LoggingShopper
 from tests.fire.disk import Disk, Loss, compiler
-from tests.fire.evidence import AWAY, damage, unfinished
+from tests.fire.evidence import AWAY, damage, gather, unfinished
 from tests.processes import RunningShop, Shopper, halt
 from tests.servers import until
 from web.settings import ROOT
@@ -300,7 +300,7 @@ class PowerCuts:
         found += damaged
         if not damaged and remains != AWAY:  # Else nobody can be asked.
             self.crowd.look_back(final=final)
-            report = check(var_dir, database_url, redis_url, [self.place / "shoppers.log"])
+            report = judge(gather(var_dir, database_url, redis_url, [self.place / "shoppers.log"]))
             self.run.counts = report.counts
             found += [f"{each.promise}: {each.subject}: {each.message}" for each in report.violations]
         cut = self.run.cuts.total()

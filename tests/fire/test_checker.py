@@ -390,9 +390,6 @@ def test_what_was_damaged_is_named(scene: Scene, damage: str) -> None:
     assert [finding for finding in found if finding.promise == promise and message in finding.message], found
 
 
-HELD_OPEN = Payment("k", "authorize", "unknown", 1000, "sandbox", None, 3, 1, False, UNHEARD_OF)
-
-
 @pytest.mark.parametrize("file", ["shop.db", "sandbox.db"])
 @pytest.mark.parametrize("first", [0, 4096], ids=["its head", "its pages"])
 def test_a_damaged_file_is_a_violation_and_not_the_end_of_the_checker(scene: Scene, file: str, first: int) -> None:
@@ -406,6 +403,9 @@ def test_a_damaged_file_is_a_violation_and_not_the_end_of_the_checker(scene: Sce
 
     assert (found.promise, found.subject) == ("P1", file)
     assert found.message.startswith("is damaged: ")
+
+
+HELD_OPEN = Payment("k", "authorize", "unknown", 1000, "sandbox", None, 3, 1, False, UNHEARD_OF)
 
 
 def test_a_payment_nobody_has_heard_of_is_no_fault_of_an_order_that_was_cancelled() -> None:
